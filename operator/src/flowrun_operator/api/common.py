@@ -1,0 +1,110 @@
+"""Parts shared by both kinds: the typed subset of a pod, conditions, metadata."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+# Kubernetes' own types that are passed on as they are: validated by the API server when the pod is created.
+OpaqueObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# Kubernetes' own times have whole seconds.
+Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
+
+
+class ApiModel(BaseModel):
+    """Base of every part of the API: camelCase outside, snake_case inside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    def to_api(self) -> dict[str, Any]:
+        """Return the object as the API server stores it: camelCase, without unset fields."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Resources(ApiModel):
+    """Requests and limits of a container, as in a pod."""
+
+    requests: dict[str, int | str] | None = None
+    limits: dict[str, int | str] | None = None
+
+
+class SecretKey(ApiModel):
+    """A key of a Secret in the run's namespace."""
+
+    name: str = Field(min_length=1, max_length=253)
+    key: str = Field(default="key", min_length=1, max_length=253)
+
+
+class PodOptions(ApiModel):
+    """The subset of a pod that users set often; `podTemplate` reaches everything else."""
+
+    image: str | None = Field(None, max_length=1024, description="Container image. Default: the run's image.")
+    resources: Resources | None = None
+    env: list[OpaqueObject] | None = Field(None, max_length=256, description="Environment, as in a container.")
+    env_from: list[OpaqueObject] | None = Field(None, max_length=64)
+    node_selector: dict[str, str] | None = None
+    tolerations: list[OpaqueObject] | None = Field(None, max_length=64)
+    affinity: OpaqueObject | None = None
+    service_account_name: str | None = Field(None, max_length=253)
+    volumes: list[OpaqueObject] | None = Field(None, max_length=64)
+    volume_mounts: list[OpaqueObject] | None = Field(None, max_length=64)
+    pod_template: OpaqueObject | None = Field(
+        None, description="A pod template merged over the built one; its container named 'flowrun' is the main one."
+    )
+
+
+class PrefectOptions(ApiModel):
+    """How the run reaches Prefect. Default: what the operator was installed with."""
+
+    api_url: str | None = Field(None, max_length=2048, pattern=r"^https?://.+", description="URL that ends in /api.")
+    api_key_secret: SecretKey | None = None
+
+
+class Engine(StrEnum):
+    """Which system runs the tasks of a cluster."""
+
+    DASK = "Dask"
+    RAY = "Ray"
+
+
+class ConditionStatus(StrEnum):
+    """Status of a condition, in Kubernetes' words."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(ApiModel):
+    """A condition by the Kubernetes API conventions."""
+
+    type: str = Field(max_length=316)
+    status: ConditionStatus
+    observed_generation: int | None = Field(None, ge=0)
+    last_transition_time: Time
+    reason: str = Field(max_length=1024)
+    message: str = Field("", max_length=32768)
+
+
+class Metadata(ApiModel):
+    """What the operator reads of an object's metadata."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    owner_references: list[dict[str, Any]] = Field(default_factory=list)

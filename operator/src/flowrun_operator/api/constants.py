@@ -1,0 +1,23 @@
+"""Names that appear in objects: group, labels, condition types. One word per thing."""
+
+GROUP = "flowrun.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+MANAGER = "flowrun-operator"
+
+LABEL_RUN = f"{GROUP}/run"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_CLUSTER = f"{GROUP}/cluster"
+LABEL_ROLE = f"{GROUP}/role"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+
+ROLE_DRIVER = "driver"
+ROLE_WORKER = "worker"
+
+# The container that we look at in a pod; sidecars may stand beside it.
+MAIN_CONTAINER = "flowrun"
+
+# Child names grow from the run's: NAME-<attempt>-<cluster> must stay a Service name (63 characters).
+MAX_RUN_NAME = 40
+MAX_CLUSTER_NAME = 15

@@ -1,0 +1,204 @@
+"""FlowRun: one run of a Prefect flow, from its YAML to its result."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from flowrun_operator.api.common import (
+    ApiModel,
+    Condition,
+    Engine,
+    Metadata,
+    OpaqueObject,
+    PodOptions,
+    PrefectOptions,
+    Time,
+)
+from flowrun_operator.api.constants import MANAGER, MAX_CLUSTER_NAME, MAX_RUN_NAME
+
+
+class Activation(StrEnum):
+    """When a cluster exists: from the start of the run, or while a subflow needs it."""
+
+    ON_START = "OnStart"
+    ON_DEMAND = "OnDemand"
+
+
+class TaskRunnerRedirect(StrEnum):
+    """Which task runners of the flow the driver replaces by the run's clusters."""
+
+    ALL = "All"
+    DEFAULT_ONLY = "DefaultOnly"
+    NONE = "None"
+
+
+class FlowSource(ApiModel):
+    """Where the flow's code comes from when it is not in the image: exactly one of these."""
+
+    config_map: str | None = Field(None, min_length=1, max_length=253, description="ConfigMap whose keys are files.")
+    persistent_volume_claim: str | None = Field(
+        None, min_length=1, max_length=253, description="PersistentVolumeClaim mounted read-only."
+    )
+
+
+class FlowRef(ApiModel):
+    """The flow and its parameters."""
+
+    entrypoint: str = Field(
+        min_length=3,
+        max_length=512,
+        pattern=r"^[A-Za-z0-9_./-]+[:.][A-Za-z_][A-Za-z0-9_]*$",
+        description="file.py:function (relative to the source, or the image's directory) or package.module.function.",
+    )
+    parameters: OpaqueObject | None = Field(None, description="Parameters of the flow, validated by Prefect.")
+    source: FlowSource | None = None
+
+
+class WorkerOptions(PodOptions):
+    """The workers of a cluster."""
+
+    replicas: int = Field(1, ge=0, le=1000)
+    threads: int = Field(1, ge=1, le=256, description="Tasks that one worker runs at a time.")
+
+
+class ClusterSpec(ApiModel):
+    """A cluster of the run."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=MAX_CLUSTER_NAME,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Name by which flows choose the cluster.",
+    )
+    engine: Engine = Field(description="Dask or Ray.")
+    activation: Activation = Activation.ON_START
+    workers: WorkerOptions = Field(default_factory=WorkerOptions)
+
+
+class RetryPolicy(ApiModel):
+    """What happens when the infrastructure fails. A flow that failed is never started again: Prefect retries flows."""
+
+    max_infrastructure_retries: int = Field(0, ge=0, le=100)
+
+
+class FlowRunSpec(ApiModel):
+    """What to run. Immutable but for `suspend`, `cancel` and `ttlSecondsAfterFinished`."""
+
+    flow: FlowRef
+    image: str | None = Field(
+        None, max_length=1024, description="One image for driver, schedulers and workers, so versions cannot drift."
+    )
+    image_pull_policy: str | None = Field(None, json_schema_extra={"enum": ["Always", "IfNotPresent", "Never"]})
+    image_pull_secrets: list[OpaqueObject] | None = Field(None, max_length=16)
+    env: list[OpaqueObject] | None = Field(None, max_length=256, description="Environment of every pod of the run.")
+    driver: PodOptions = Field(default_factory=PodOptions)
+    clusters: list[ClusterSpec] = Field(
+        default_factory=list,
+        max_length=8,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        description="Clusters of the run. None: tasks run in the driver.",
+    )
+    prefect: PrefectOptions = Field(default_factory=PrefectOptions)
+    redirect_task_runners: TaskRunnerRedirect = TaskRunnerRedirect.ALL
+    active_deadline_seconds: int | None = Field(None, ge=1, description="Longest time an attempt may take.")
+    startup_deadline_seconds: int = Field(
+        900, ge=1, description="Longest time until the driver runs; then the attempt fails with what held it up."
+    )
+    retry_policy: RetryPolicy = Field(default_factory=RetryPolicy)
+    ttl_seconds_after_finished: int = Field(
+        86400, ge=0, description="How long the record and the driver's log are kept after the end."
+    )
+    suspend: bool = Field(False, description="True: nothing runs; an active attempt is stopped.")
+    cancel: bool = Field(False, description="True: the run is cancelled. It can't be taken back.")
+    managed_by: str = Field(MANAGER, max_length=63, description="The controller that reconciles this object.")
+
+
+class AttemptStatus(ApiModel):
+    """One driver and its clusters."""
+
+    number: int
+    start_time: Time | None = None
+    completion_time: Time | None = None
+    reason: str | None = None
+    message: str | None = Field(None, max_length=4096)
+
+
+class PrefectFlowRun(ApiModel):
+    """The run in Prefect."""
+
+    id: str
+    name: str | None = None
+    state: str | None = None
+    url: str | None = None
+
+
+class ClusterState(ApiModel):
+    """A cluster of the run as it is now."""
+
+    name: str
+    engine: Engine
+    address: str | None = None
+    workers: int = 0
+    ready_workers: int = 0
+
+
+class FlowRunStatus(ApiModel):
+    """What the operator knows of the run."""
+
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    observed_generation: int | None = None
+    state: str | None = Field(None, description="For people: what `kubectl get` prints. Programs read the conditions.")
+    start_time: Time | None = None
+    completion_time: Time | None = None
+    attempts: list[AttemptStatus] = Field(default_factory=list, max_length=128)
+    flow_run: PrefectFlowRun | None = None
+    clusters: list[ClusterState] = Field(default_factory=list, max_length=8)
+
+
+class FlowRun(ApiModel):
+    """A FlowRun object."""
+
+    metadata: Metadata
+    spec: FlowRunSpec
+    status: FlowRunStatus = Field(default_factory=FlowRunStatus)
+
+
+SPEC_RULES: list[dict[str, str]] = []
+_MUTABLE = {"suspend", "cancel", "ttlSecondsAfterFinished"}
+
+
+def _immutable(field: str) -> dict[str, str]:
+    kept = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    return {"rule": kept, "message": f"{field} is immutable: create another FlowRun", "fieldPath": f".{field}"}
+
+
+for _name, _field in FlowRunSpec.model_fields.items():
+    _alias = _field.alias or _name
+    if _alias not in _MUTABLE:
+        SPEC_RULES.append(_immutable(_alias))
+SPEC_RULES.append(
+    {"rule": "!oldSelf.cancel || self.cancel", "message": "a cancelled run stays cancelled", "fieldPath": ".cancel"}
+)
+
+SOURCE_RULES = [
+    {
+        "rule": "has(self.configMap) != has(self.persistentVolumeClaim)",
+        "message": "exactly one of configMap and persistentVolumeClaim must be set",
+    }
+]
+
+NAME_RULES = [
+    {
+        "rule": f"size(self.metadata.name) <= {MAX_RUN_NAME}",
+        "message": f"metadata.name must have at most {MAX_RUN_NAME} characters: names of children are made from it",
+    },
+    {
+        "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "message": "metadata.name must be lower-case letters, digits and '-', and start with a letter",
+    },
+]

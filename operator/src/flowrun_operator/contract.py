@@ -1,0 +1,62 @@
+"""The contract between operator and driver: what the driver is told and what it answers.
+
+The driver's package (`prefect_flowrun.contract`) mirrors these models; a test compares the two schemas. Nothing else
+couples the two packages, so the plugin works with any controller that speaks this.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+
+class ContractModel(BaseModel):
+    """Base of the contract: camelCase in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class ClusterContract(ContractModel):
+    """A cluster of the run as its driver sees it: what to start and where to connect."""
+
+    name: str
+    engine: str
+    activation: str = "OnStart"
+    address: str
+    port: int
+    http_port: int
+    workers: int = Field(ge=0)
+    threads_per_worker: int = Field(default=1, ge=1)
+    startup_timeout_seconds: int = Field(default=600, ge=1)
+
+
+class ResultType(StrEnum):
+    """How the flow ended, in Prefect's words."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CRASHED = "CRASHED"
+    CANCELLED = "CANCELLED"
+
+
+class Result(ContractModel):
+    """The driver's last word, read from its termination message."""
+
+    flow_run_id: str | None = None
+    type: ResultType
+    name: str
+    message: str = ""
+    reason: str
+
+
+def parse_result(text: str | None) -> Result | None:
+    """Read a termination message; None when the driver left none or something else wrote it."""
+    if not text:
+        return None
+    try:
+        return Result.model_validate(json.loads(text))
+    except (ValueError, ValidationError):
+        return None

@@ -1,0 +1,56 @@
+"""Decisions: pure functions from a snapshot and the time to a plan. No I/O here (import-linter keeps it so).
+
+A policy looks at the run and gives a verdict, or None when it has no opinion. The first verdict counts; their order is
+the list below. `enact` turns the verdict into actions, `run_status` into the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flowrun_operator.decide.cancellation import cancellation
+from flowrun_operator.decide.cluster import decide_cluster
+from flowrun_operator.decide.enact import enact
+from flowrun_operator.decide.expiry import expiry
+from flowrun_operator.decide.managed_by import managed_by
+from flowrun_operator.decide.plan import Ignore, Plan, Verdict
+from flowrun_operator.decide.retry import retry
+from flowrun_operator.decide.start import start
+from flowrun_operator.decide.startup import startup
+from flowrun_operator.decide.suspension import suspension
+from flowrun_operator.decide.validity import validity
+from flowrun_operator.model import RunView
+
+__all__ = ["POLICIES", "decide_cluster", "decide_run", "verdict_on"]
+
+Policy = Callable[[RunView, datetime], Verdict]
+
+POLICIES: tuple[Policy, ...] = (
+    managed_by,
+    expiry,
+    cancellation,
+    validity,
+    suspension,
+    retry,
+    startup,
+    start,
+)
+
+
+def verdict_on(view: RunView, now: datetime) -> Verdict:
+    """Return the first verdict of the policies."""
+    return next((verdict for policy in POLICIES if (verdict := policy(view, now)) is not None), None)
+
+
+def decide_run(view: RunView, now: datetime) -> Plan:
+    """Decide what to do about a FlowRun.
+
+    Args:
+        view: The run and its children at one moment.
+        now: The time, timezone-aware.
+    """
+    verdict = verdict_on(view, now)
+    if verdict is None or isinstance(verdict, Ignore) or view.run.metadata.deletion_timestamp is not None:
+        return Plan()
+    return enact(view, verdict, now)

@@ -1,0 +1,131 @@
+"""From a verdict to a plan: which children to create, which to remove, what to write."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flowrun_operator.build.attempt import driver_job, key_secret, task_cluster
+from flowrun_operator.decide import run_status
+from flowrun_operator.decide.plan import (
+    Action,
+    Continue,
+    Create,
+    Delete,
+    DeleteWorkers,
+    Expire,
+    Explain,
+    Finish,
+    Hold,
+    LookUpFlowRun,
+    Plan,
+    ReportToPrefect,
+    Settle,
+    StartAttempt,
+    Verdict,
+)
+from flowrun_operator.model import AttemptView, RunView
+
+# A driver needs about this long before it has registered its flow run.
+_LOOK_UP_AFTER_S = 1.0
+# A pod that is silent for this long is asked why.
+_EXPLAIN_AFTER_S = 3.0
+# The stop of a driver: time to tell Prefect, within the bar of 10 s for everything to be gone.
+STOP_GRACE_S = 5
+
+
+def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
+    """Turn a verdict into a plan."""
+    plan = Plan()
+    match verdict:
+        case Expire():
+            plan = Plan(actions=(Delete("FlowRun", view.run.metadata.name, view.run.metadata.uid),))
+        case Settle(check_after_s=after):
+            plan = Plan(actions=tuple(remove(view, keep=None)), requeue_after_s=after)
+        case Finish():
+            plan = _finish(view, verdict, now)
+        case Hold():
+            stops = tuple(_stop_all(view))
+            plan = Plan(actions=stops, status=run_status.held(view, verdict, now), final=bool(stops))
+        case StartAttempt():
+            plan = _start(view, verdict, now)
+        case Continue(check_after_s=after):
+            actions = (*_missing_clusters(view), *_questions(view, now), *remove(view, keep=view.current))
+            plan = Plan(actions=actions, status=run_status.active(view, now), requeue_after_s=after)
+    return plan
+
+
+def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
+    """Remove clusters and workers of every attempt but one; finished Jobs stay for their log."""
+    actions: list[Action] = []
+    for attempt in view.attempts:
+        if keep is not None and attempt.number == keep.number:
+            continue
+        if attempt.worker_pods:
+            actions.append(DeleteWorkers(view.run.metadata.name, attempt.number))
+        actions += [Delete("TaskCluster", c.object_name, c.uid) for c in attempt.clusters if not c.deleting]
+    return actions
+
+
+def _stop_all(view: RunView) -> list[Action]:
+    jobs: list[Action] = [
+        Delete("Job", a.job.name, a.job.uid)
+        for a in view.attempts
+        if a.job is not None and not a.job.finished and not a.job.deleting
+    ]
+    return [*jobs, *remove(view, keep=None)]
+
+
+def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
+    outcome = verdict.outcome
+    actions: list[Action] = _stop_all(view) if verdict.stop_driver else remove(view, keep=None)
+    current = view.current
+    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    if not outcome.reported and current is not None and api_url:
+        actions.append(ReportToPrefect(current.number, api_url, outcome.type, outcome.message))
+    return Plan(actions=tuple(actions), status=run_status.finished(view, outcome, now), final=True)
+
+
+def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
+    actions: list[Action] = remove(view, keep=None)
+    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    if verdict.failed is not None and not verdict.failed.reported and api_url and verdict.wait_s > 0:
+        actions.append(ReportToPrefect(verdict.number - 1, api_url, verdict.failed.type, verdict.failed.message))
+    if verdict.wait_s == 0:
+        uid = view.run.metadata.uid
+        secret = key_secret(view.run, verdict.number, view.defaults)
+        actions += [Create(secret, uid)] if secret else []
+        actions.append(Create(driver_job(view.run, verdict.number, view.defaults), uid))
+    return Plan(
+        actions=tuple(actions),
+        status=run_status.starting(view, verdict, now),
+        final=verdict.failed is not None,
+        requeue_after_s=verdict.wait_s or 2.0,
+    )
+
+
+def _missing_clusters(view: RunView) -> list[Action]:
+    current = view.current
+    if current is None or current.job is None or current.job.deleting or current.job.finished:
+        return []
+    existing = {c.name for c in current.clusters}
+    return [
+        Create(task_cluster(view.run, current.number, current.job.uid, index, view.defaults), current.job.uid)
+        for index, cluster in enumerate(view.run.spec.clusters)
+        if cluster.name not in existing
+    ]
+
+
+def _questions(view: RunView, now: datetime) -> list[Action]:
+    """Ask for what no watch tells: why a pod is not there or silent, and the run's record in Prefect."""
+    current = view.current
+    if current is None or current.job is None or current.job.created_at is None:
+        return []
+    age_s = (now - current.job.created_at).total_seconds()
+    driver = current.driver
+    actions: list[Action] = []
+    if (driver is None or (not driver.running and driver.problem is None)) and age_s >= _EXPLAIN_AFTER_S:
+        actions.append(Explain(driver.uid if driver else current.job.uid))
+    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    if driver is not None and driver.running and view.flow_run is None and age_s >= _LOOK_UP_AFTER_S and api_url:
+        actions.append(LookUpFlowRun(current.number, api_url))
+    return actions

@@ -1,0 +1,21 @@
+"""Expiry: what happens to a run that has its result.
+
+The result is never changed again. Children are removed on every pass, so a delete that failed is repeated; the record
+goes when its time is over. The Job carries the same TTL and goes by itself should the operator be dead.
+"""
+
+from datetime import datetime, timedelta
+
+from flowrun_operator.decide.plan import Expire, Settle, Verdict
+from flowrun_operator.model import RunView
+
+
+def expiry(view: RunView, now: datetime) -> Verdict:
+    """Keep a finished run until its TTL is over."""
+    if not view.finished:
+        return None
+    completed = view.run.status.completion_time
+    if completed is None:  # written in the same patch as the result; a hand-edited status may lack it
+        return Settle(check_after_s=3600)
+    ends = completed + timedelta(seconds=view.run.spec.ttl_seconds_after_finished)
+    return Expire() if now >= ends else Settle(check_after_s=(ends - now).total_seconds())

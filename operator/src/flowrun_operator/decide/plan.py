@@ -1,0 +1,145 @@
+"""What a decision may ask for. Actions are data: `loop.act` is the only place that carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flowrun_operator.api.flowrun import FlowRunStatus, PrefectFlowRun
+from flowrun_operator.api.taskcluster import TaskClusterStatus
+from flowrun_operator.contract import ResultType
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create an object; one of the same name that is ours counts as created."""
+
+    manifest: dict[str, Any]
+    owner_uid: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete one object, if it is still the one meant."""
+
+    kind: str
+    name: str
+    uid: str
+    grace_s: int | None = None
+
+
+@dataclass(frozen=True)
+class DeleteWorkers:
+    """Delete all worker pods of an attempt at once."""
+
+    run: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Read the events of an object that is stuck without saying why."""
+
+    uid: str
+
+
+@dataclass(frozen=True)
+class LookUpFlowRun:
+    """Find the attempt's flow run in Prefect."""
+
+    attempt: int
+    api_url: str
+
+
+@dataclass(frozen=True)
+class ReportToPrefect:
+    """Tell Prefect the end of a run whose driver could not, and repair its task runs."""
+
+    attempt: int
+    api_url: str
+    type: ResultType
+    message: str
+
+
+Action = Create | Delete | DeleteWorkers | Explain | LookUpFlowRun | ReportToPrefect
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The outcome of one decision."""
+
+    actions: tuple[Action, ...] = ()
+    status: FlowRunStatus | TaskClusterStatus | None = None
+    # A final status is written at once; others wait a moment for company (fewer writes).
+    final: bool = False
+    requeue_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class AttemptOutcome:
+    """How an attempt ended."""
+
+    reason: str
+    message: str
+    type: ResultType
+    # Only failures of the infrastructure are retried: a flow that failed has given its result.
+    infrastructure: bool
+    # False: the driver could not tell Prefect, so we do.
+    reported: bool = True
+    flow_run: PrefectFlowRun | None = None
+
+
+# Verdicts of the policies. None = no opinion, the next policy decides.
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """The object belongs to another controller."""
+
+
+@dataclass(frozen=True)
+class Expire:
+    """The record's time is over: delete the FlowRun."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The result stands; remove what is left, look again later."""
+
+    check_after_s: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Nothing may run; an active attempt is stopped."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The run has its result."""
+
+    outcome: AttemptOutcome
+    stop_driver: bool = False
+
+
+@dataclass(frozen=True)
+class StartAttempt:
+    """Start a driver and its clusters, `wait_s` from now."""
+
+    number: int
+    wait_s: float = 0.0
+    # What ended the attempt before, if any.
+    failed: AttemptOutcome | None = None
+
+
+@dataclass(frozen=True)
+class Continue:
+    """The attempt goes on; look again after `check_after_s` at the latest."""
+
+    check_after_s: float | None = None
+
+
+Verdict = Ignore | Expire | Settle | Hold | Finish | StartAttempt | Continue | None

@@ -1,0 +1,39 @@
+"""Retry: does a failed attempt get a successor?
+
+Only infrastructure failures do, on fresh clusters; a flow that failed has given its result (Prefect retries flows
+inside the driver).
+"""
+
+from datetime import datetime, timedelta
+
+from flowrun_operator.decide.outcome import attempt_outcome
+from flowrun_operator.decide.plan import AttemptOutcome, Finish, StartAttempt, Verdict
+from flowrun_operator.model import RunView
+
+_BACKOFF_S = (0, 5, 15, 30, 60)
+STOPPED = "Stopped"
+
+
+def retry(view: RunView, now: datetime) -> Verdict:
+    """Finish the run with its last attempt, or start another one."""
+    current = view.current
+    if current is None:
+        return None
+    if any(a.number == current.number and a.reason == STOPPED for a in view.run.status.attempts):
+        return StartAttempt(current.number + 1)  # it was suspended, not lost
+    outcome = attempt_outcome(current)
+    if outcome is None:
+        return None
+    return _after(view, current.number, outcome, now)
+
+
+def _after(view: RunView, number: int, outcome: AttemptOutcome, now: datetime) -> Verdict:
+    if not outcome.infrastructure:
+        return Finish(outcome)
+    attempts = view.run.status.attempts
+    failures = 1 + sum(1 for a in attempts if a.number < number and a.reason not in (None, STOPPED))
+    if failures > view.run.spec.retry_policy.max_infrastructure_retries:
+        return Finish(outcome)
+    failed_at = next((a.completion_time for a in attempts if a.number == number and a.completion_time), now)
+    not_before = failed_at + timedelta(seconds=_BACKOFF_S[min(failures - 1, len(_BACKOFF_S) - 1)])
+    return StartAttempt(number + 1, wait_s=max(0.0, (not_before - now).total_seconds()), failed=outcome)

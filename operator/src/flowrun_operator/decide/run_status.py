@@ -1,0 +1,216 @@
+"""The status of a FlowRun, computed whole from the view and the verdict.
+
+Conditions: `Succeeded` is the result (Unknown while active, then written once); `DriverRunning`, `ClustersReady` and
+`Suspended` tell what is going on. `state` is for the printer column only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flowrun_operator.api.common import ConditionStatus
+from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FlowRunStatus
+from flowrun_operator.api.naming import attempt_name
+from flowrun_operator.contract import ResultType
+from flowrun_operator.decide.conditions import condition, merge
+from flowrun_operator.decide.plan import AttemptOutcome, Hold, StartAttempt
+from flowrun_operator.decide.retry import STOPPED
+from flowrun_operator.model import AttemptView, RunView
+
+_STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
+_Bare = tuple[str, ConditionStatus, str, str]
+
+
+def starting(view: RunView, verdict: StartAttempt, now: datetime) -> FlowRunStatus:
+    """Status when an attempt starts, or waits to."""
+    attempts = _close(view, verdict.failed, now) if verdict.failed else list(view.run.status.attempts)
+    if verdict.wait_s == 0:
+        attempts.append(AttemptStatus(number=verdict.number, start_time=now))
+    message = f"attempt {verdict.number} starts"
+    if verdict.failed:
+        message = f"{message} after attempt {verdict.number - 1} failed: {verdict.failed.reason}"
+    refused = view.problems.get(attempt_name(view.run.metadata.name, verdict.number))
+    driver = (
+        condition("DriverRunning", False, refused.reason, refused.message)
+        if refused
+        else condition("DriverRunning", False, "Starting", "the driver's Job was just created")
+    )
+    if refused:  # nothing was created: the attempt is not recorded until it exists
+        attempts = [a for a in attempts if a.number != verdict.number]
+    return _status(
+        view,
+        now,
+        state="Starting",
+        attempts=attempts,
+        conditions=[
+            condition(
+                "Succeeded", None, refused.reason if refused else "Starting", refused.message if refused else message
+            ),
+            driver,
+            _clusters_ready(view, None),
+            condition("Suspended", False, "NotSuspended"),
+        ],
+    )
+
+
+def active(view: RunView, now: datetime) -> FlowRunStatus:
+    """Status while an attempt goes on."""
+    current = view.current
+    driver = _driver_running(current)
+    running = driver[1] is ConditionStatus.TRUE
+    attempts = list(view.run.status.attempts)
+    if current is not None and all(a.number != current.number for a in attempts):
+        created = current.job.created_at if current.job else None
+        attempts.append(AttemptStatus(number=current.number, start_time=created or now))
+    succeeded = (
+        condition("Succeeded", None, "Running", "the flow runs")
+        if running
+        else condition("Succeeded", None, *driver[2:])
+    )
+    return _status(
+        view,
+        now,
+        state="Running" if running else "Starting",
+        attempts=attempts,
+        conditions=[
+            succeeded,
+            driver,
+            _clusters_ready(view, current),
+            condition("Suspended", False, "NotSuspended"),
+        ],
+    )
+
+
+def held(view: RunView, verdict: Hold, now: datetime) -> FlowRunStatus:
+    """Status while nothing may run."""
+    attempts = list(view.run.status.attempts)
+    if attempts and attempts[-1].completion_time is None:
+        attempts[-1] = attempts[-1].model_copy(update={"completion_time": now, "reason": STOPPED})
+    return _status(
+        view,
+        now,
+        state="Suspended",
+        attempts=attempts,
+        conditions=[
+            condition("Succeeded", None, verdict.reason, verdict.message),
+            condition("DriverRunning", False, verdict.reason, verdict.message),
+            condition("ClustersReady", False, verdict.reason, verdict.message),
+            condition("Suspended", True, verdict.reason, verdict.message),
+        ],
+    )
+
+
+def finished(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunStatus:
+    """Status with the result. It is never changed again."""
+    completed = outcome.type is ResultType.COMPLETED
+    status = _status(
+        view,
+        now,
+        state=_STATES.get(outcome.type, "Failed"),
+        attempts=_close(view, outcome, now),
+        conditions=[
+            condition("Succeeded", completed, outcome.reason, outcome.message),
+            condition("DriverRunning", False, "Finished"),
+            condition("ClustersReady", False, "Finished"),
+            condition("Suspended", False, "NotSuspended"),
+        ],
+    )
+    clusters = [c.model_copy(update={"ready_workers": 0}) for c in status.clusters]
+    flow_run = status.flow_run
+    if outcome.flow_run is not None:
+        known = flow_run if flow_run is not None and flow_run.id == outcome.flow_run.id else None
+        flow_run = outcome.flow_run.model_copy(
+            update={"name": known.name if known else None, "url": _url(view, outcome.flow_run.id)}
+        )
+    elif flow_run is not None:
+        flow_run = flow_run.model_copy(update={"state": outcome.type.value.capitalize()})
+    return status.model_copy(update={"completion_time": now, "clusters": clusters, "flow_run": flow_run})
+
+
+def _status(
+    view: RunView, now: datetime, *, state: str, attempts: list[AttemptStatus], conditions: list[_Bare]
+) -> FlowRunStatus:
+    old = view.run.status
+    generation = view.run.metadata.generation
+    flow_run = view.flow_run or old.flow_run
+    if flow_run is not None and flow_run.url is None:
+        flow_run = flow_run.model_copy(update={"url": _url(view, flow_run.id)})
+    return FlowRunStatus(
+        conditions=merge(old.conditions, conditions, generation, now),
+        observed_generation=generation,
+        state=state,
+        start_time=old.start_time or (attempts[0].start_time if attempts else None),
+        completion_time=old.completion_time,
+        attempts=attempts,
+        flow_run=flow_run,
+        clusters=_cluster_states(view),
+    )
+
+
+def _close(view: RunView, outcome: AttemptOutcome, now: datetime) -> list[AttemptStatus]:
+    """Return the attempts with the newest one ended."""
+    attempts = list(view.run.status.attempts)
+    current = view.current
+    if current is not None and all(a.number != current.number for a in attempts):
+        attempts.append(AttemptStatus(number=current.number, start_time=current.job.created_at if current.job else now))
+    if attempts and attempts[-1].completion_time is None:
+        ended = {"completion_time": now, "reason": outcome.reason, "message": outcome.message[:1024] or None}
+        attempts[-1] = attempts[-1].model_copy(update=ended)
+    return attempts
+
+
+def _driver_running(current: AttemptView | None) -> _Bare:
+    if current is None or current.job is None:
+        return condition("DriverRunning", False, "Starting", "the driver is about to be created")
+    driver = current.driver
+    if driver is None:
+        problem = current.job.problem
+        if problem is not None:
+            return condition("DriverRunning", False, problem.reason, problem.message)
+        return condition("DriverRunning", False, "Starting", "the driver's pod is about to be created")
+    if driver.problem is not None:
+        return condition("DriverRunning", False, driver.problem.reason, driver.problem.message)
+    if driver.running:
+        return condition("DriverRunning", True, "Running")
+    return condition("DriverRunning", False, "Starting", f"pod {driver.name} is {driver.phase}")
+
+
+def _clusters_ready(view: RunView, current: AttemptView | None) -> _Bare:
+    wanted = view.run.spec.clusters
+    if not wanted:
+        return condition("ClustersReady", True, "NoClusters", "tasks run in the driver")
+    existing = {c.name: c for c in current.clusters} if current else {}
+    waiting = []
+    for spec in wanted:
+        cluster = existing.get(spec.name)
+        if cluster is not None and cluster.problem is not None:
+            return condition("ClustersReady", False, cluster.problem.reason, f"{spec.name}: {cluster.problem.message}")
+        ready = cluster.ready_workers if cluster else 0
+        if ready < spec.workers.replicas:
+            waiting.append(f"{spec.name}: {ready} of {spec.workers.replicas} workers ready")
+    if waiting:
+        return condition("ClustersReady", False, "WorkersStarting", "; ".join(waiting))
+    return condition("ClustersReady", True, "AllWorkersReady")
+
+
+def _cluster_states(view: RunView) -> list[ClusterState]:
+    current = view.current
+    existing = {c.name: c for c in current.clusters} if current else {}
+    states = []
+    for spec in view.run.spec.clusters:
+        cluster = existing.get(spec.name)
+        states.append(
+            ClusterState(
+                name=spec.name,
+                engine=spec.engine,
+                address=cluster.address if cluster else None,
+                workers=spec.workers.replicas,
+                ready_workers=cluster.ready_workers if cluster else 0,
+            )
+        )
+    return states
+
+
+def _url(view: RunView, flow_run_id: str) -> str | None:
+    base = view.defaults.prefect_ui_url
+    return f"{base.rstrip('/')}/runs/flow-run/{flow_run_id}" if base else None

@@ -1,0 +1,13 @@
+"""Suspension: a suspended run holds no pod. Resuming starts a new attempt that counts as no failure."""
+
+from datetime import datetime
+
+from flowrun_operator.decide.plan import Hold, Verdict
+from flowrun_operator.model import RunView
+
+
+def suspension(view: RunView, now: datetime) -> Verdict:
+    """Hold a run whose `spec.suspend` is set."""
+    if not view.run.spec.suspend:
+        return None
+    return Hold(reason="Suspended", message="spec.suspend is set; set it to false to go on")

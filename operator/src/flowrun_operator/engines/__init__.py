@@ -1,0 +1,12 @@
+"""Engines: what differs between Dask and Ray, as pure builders behind one small Protocol.
+
+`ENGINES` is the registry; a third engine is one file and one line here.
+"""
+
+from flowrun_operator.api.common import Engine
+from flowrun_operator.engines.base import EngineBuilder
+from flowrun_operator.engines.dask import DaskBuilder
+
+ENGINES: dict[Engine, EngineBuilder] = {Engine.DASK: DaskBuilder()}
+
+__all__ = ["ENGINES", "EngineBuilder"]

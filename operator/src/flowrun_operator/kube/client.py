@@ -1,0 +1,124 @@
+"""A thin client over `kubernetes.aio`: dicts in, dicts out, for the few kinds and verbs that the operator uses.
+
+No retries here: a failed request fails its reconcile, and the work queue tries again with back-off.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from kubernetes.aio import client, config
+
+from flowrun_operator import metrics
+from flowrun_operator.kube.errors import ApiError, error_from
+
+Raw = dict[str, Any]
+
+_FLOWRUN_API = "/apis/flowrun.dev/v1alpha1"
+_KINDS = {
+    "FlowRun": (_FLOWRUN_API, "flowruns"),
+    "TaskCluster": (_FLOWRUN_API, "taskclusters"),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "Pod": ("/api/v1", "pods"),
+    "Service": ("/api/v1", "services"),
+    "Secret": ("/api/v1", "secrets"),
+    "Event": ("/api/v1", "events"),
+}
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+class KubeClient:
+    """Requests to the API server.
+
+    Args:
+        timeout_s: Longest time for one request, in seconds.
+    """
+
+    def __init__(self, timeout_s: float = 15.0) -> None:
+        self._timeout_s = timeout_s
+        self._client: client.ApiClient | None = None
+
+    async def connect(self) -> None:
+        """Load the configuration: in the cluster the service account's, else the kubeconfig's."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        self._client = client.ApiClient(configuration)
+        self._client.user_agent = "flowrun-operator"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def create(self, manifest: Raw) -> Raw:
+        """Create an object and return it.
+
+        Raises:
+            ApiError: Whatever the API server refused; `already_exists` when the name is taken.
+        """
+        return await self._request("POST", self._path(manifest["kind"], manifest["metadata"]["namespace"]), manifest)
+
+    async def get(self, kind: str, namespace: str, name: str) -> Raw:
+        """Return one object, read from the server and not from any cache."""
+        return await self._request("GET", self._path(kind, namespace, name))
+
+    async def list(self, kind: str, namespace: str = "", **query: str) -> Raw:
+        """Return a list of a kind; an empty namespace means all."""
+        return await self._request("GET", self._path(kind, namespace), query=query)
+
+    async def patch_status(self, kind: str, namespace: str, name: str, status: Raw, resource_version: str) -> Raw:
+        """Replace the status, if the object is still the one that was read (409 otherwise)."""
+        body = {"metadata": {"resourceVersion": resource_version}, "status": status}
+        return await self._request("PATCH", f"{self._path(kind, namespace, name)}/status", body)
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace_s: int | None = None) -> Raw:
+        """Delete an object if it still has this uid; its dependents follow in the background."""
+        body: Raw = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if grace_s is not None:
+            body["gracePeriodSeconds"] = grace_s
+        return await self._request("DELETE", self._path(kind, namespace, name), body)
+
+    async def delete_collection(self, kind: str, namespace: str, *, selector: str, grace_s: int) -> Raw:
+        """Delete all objects that a label selector matches, in one request."""
+        body = {"gracePeriodSeconds": grace_s, "propagationPolicy": "Background"}
+        return await self._request("DELETE", self._path(kind, namespace), body, {"labelSelector": selector})
+
+    def _path(self, kind: str, namespace: str, name: str = "") -> str:
+        prefix, plural = _KINDS[kind]
+        scope = f"{prefix}/namespaces/{namespace}/{plural}" if namespace else f"{prefix}/{plural}"
+        return f"{scope}/{name}" if name else scope
+
+    async def _request(
+        self, method: str, path: str, body: Raw | None = None, query: dict[str, str] | None = None
+    ) -> Raw:
+        if self._client is None:
+            raise RuntimeError("connect() first")
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = _MERGE_PATCH if method == "PATCH" else "application/json"
+        request = await self._client.param_serialize(
+            method,
+            path,
+            header_params=headers,
+            query_params=list((query or {}).items()),
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        started = time.monotonic()
+        try:
+            response = await self._client.call_api(*request, _request_timeout=self._timeout_s)
+            data = await response.read()
+        except (OSError, TimeoutError) as error:  # aiohttp's connection errors are OSErrors
+            metrics.API_REQUESTS.labels(method, "error").inc()
+            raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
+        metrics.API_REQUESTS.labels(method, str(response.status)).inc()
+        metrics.API_SECONDS.labels(method).observe(time.monotonic() - started)
+        if response.status >= 400:
+            raise error_from(response.status, data)
+        result: Raw = json.loads(data)
+        return result

@@ -1,0 +1,1 @@
+"""The loop: watch events fill the cache and the queue; each key is observed, decided on and acted upon."""

@@ -1,0 +1,194 @@
+"""Carrying out plans: the only place where a decision becomes a request.
+
+Creates and deletes of one plan run concurrently. A refusal that a user must see becomes a `Problem` in the cache, from
+which the next decision makes a condition; any other failure fails the reconcile and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import Iterable
+
+import aiohttp
+
+from flowrun_operator.api.constants import ROLE_WORKER
+from flowrun_operator.api.naming import idempotency_key
+from flowrun_operator.build.labels import labels, selector
+from flowrun_operator.build.prefect import KEY_IN_SECRET
+from flowrun_operator.decide.plan import (
+    Action,
+    Create,
+    Delete,
+    DeleteWorkers,
+    Explain,
+    LookUpFlowRun,
+    ReportToPrefect,
+)
+from flowrun_operator.kube.client import KubeClient
+from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.loop.cache import Cache
+from flowrun_operator.model import Problem
+from flowrun_operator.observe.events import explanation, refusal_reason
+from flowrun_operator.observe.fields import Raw, at, owner_uid
+from flowrun_operator.prefect_api.client import PrefectApi
+
+log = logging.getLogger(__name__)
+
+# Requests of one plan under way at once.
+_CONCURRENCY = 32
+# Workers of an ended run: SIGTERM, then at once SIGKILL. Their scheduler is gone, they have nothing to save.
+_WORKER_GRACE_S = 1
+_DROPPED_TRIES = 5
+
+
+class Actor:
+    """Carries out actions.
+
+    Args:
+        kube: The API client.
+        prefect: The Prefect client.
+        cache: Where results are fed back.
+        prefect_api_key: Put into the Secret that carries it to a run's namespace.
+    """
+
+    def __init__(self, kube: KubeClient, prefect: PrefectApi, cache: Cache, prefect_api_key: str | None) -> None:
+        self._kube = kube
+        self._prefect = prefect
+        self._cache = cache
+        self._key = prefect_api_key
+        self._limit = asyncio.Semaphore(_CONCURRENCY)
+        self._reports: set[asyncio.Task[None]] = set()
+
+    async def carry_out(self, actions: Iterable[Action], namespace: str, run_uid: str) -> bool:
+        """Carry out a plan's actions.
+
+        Args:
+            actions: What to do.
+            namespace: Where.
+            run_uid: The FlowRun's uid, by which Prefect's flow run is found.
+
+        Returns:
+            Whether every create succeeded; a refused one is in `cache.problems`.
+
+        Raises:
+            ApiError: The first request that failed for a reason that isn't the user's.
+        """
+        results = await asyncio.gather(
+            *(self._one(action, namespace, run_uid) for action in actions), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return all(results)
+
+    async def _one(self, action: Action, namespace: str, run_uid: str) -> bool:
+        async with self._limit:
+            match action:
+                case Create():
+                    return await self._create(action)
+                case Delete():
+                    await self._delete(action, namespace)
+                case DeleteWorkers():
+                    await self._delete_workers(action, namespace)
+                case Explain(uid=uid):
+                    await self._explain(uid, namespace)
+                case LookUpFlowRun():
+                    await self._look_up(action, run_uid)
+                case ReportToPrefect():
+                    self._report(action, run_uid)
+        return True
+
+    async def _create(self, action: Create) -> bool:
+        manifest = action.manifest
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        where = (metadata["namespace"], metadata["name"])
+        if kind == "Secret":
+            manifest = copy.deepcopy(manifest)
+            manifest["stringData"][KEY_IN_SECRET] = self._key or ""
+        try:
+            created = await self._kube.create(manifest)
+        except ApiError as error:
+            if error.already_exists:
+                return kind == "Secret" or await self._adopt(kind, where, action.owner_uid)
+            if not error.refused:
+                raise
+            # 403 has two meanings: a quota or policy said no, or the operator lacks a right.
+            reason = refusal_reason(error.message) or error.reason or "Refused"
+            self._cache.problems[where] = Problem(reason, error.message)
+            return False
+        self._cache.problems.pop(where, None)
+        if kind != "Secret":
+            self._cache.feed(kind, created)
+        return True
+
+    async def _adopt(self, kind: str, where: tuple[str, str], owner: str) -> bool:
+        """Take an existing object for ours only if its owner says so (F02, F15)."""
+        existing = await self._kube.get(kind, *where)
+        if owner_uid(existing) == owner:
+            self._cache.problems.pop(where, None)
+            self._cache.feed(kind, existing)
+            return True
+        message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
+        self._cache.problems[where] = Problem("NameConflict", message)
+        return False
+
+    async def _delete(self, action: Delete, namespace: str) -> None:
+        try:
+            deleted = await self._kube.delete(
+                action.kind, namespace, action.name, uid=action.uid, grace_s=action.grace_s
+            )
+        except ApiError as error:
+            if not (error.not_found or error.conflict):
+                raise
+            deleted = None  # gone, or another object by now: either way ours is no more
+        known = self._cache.get(action.kind, namespace, action.name)
+        if known is None or at(known, "metadata", "uid") != action.uid:
+            return
+        if deleted is not None and at(deleted, "metadata", "deletionTimestamp"):
+            self._cache.feed(action.kind, deleted)
+        else:
+            self._cache.forget(action.kind, known)
+
+    async def _delete_workers(self, action: DeleteWorkers, namespace: str) -> None:
+        chosen = selector(labels(action.run, action.attempt, role=ROLE_WORKER))
+        answer = await self._kube.delete_collection("Pod", namespace, selector=chosen, grace_s=_WORKER_GRACE_S)
+        for pod in answer.get("items", []):
+            self._mark_deleting(pod, namespace)
+
+    def _mark_deleting(self, pod: Raw, namespace: str) -> None:
+        known = self._cache.get("Pod", namespace, at(pod, "metadata", "name"))
+        if known is not None and at(known, "metadata", "deletionTimestamp") is None:
+            known["metadata"]["deletionTimestamp"] = at(pod, "metadata", "deletionTimestamp") or "now"
+
+    async def _explain(self, uid: str, namespace: str) -> None:
+        events = await self._kube.list("Event", namespace, fieldSelector=f"involvedObject.uid={uid}", limit="50")
+        found = explanation(events.get("items", []))
+        if found is not None:
+            self._cache.explanations[uid] = found
+
+    async def _look_up(self, action: LookUpFlowRun, run_uid: str) -> None:
+        try:
+            found = await self._prefect.find(action.api_url, idempotency_key(run_uid, action.attempt))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+            log.debug("Prefect was not asked for a flow run: %s", error)
+            return
+        if found is not None:
+            self._cache.flow_runs[run_uid][action.attempt] = found
+
+    def _report(self, action: ReportToPrefect, run_uid: str) -> None:
+        """Report in the background: Prefect never holds up a teardown (F28)."""
+        task = asyncio.create_task(self._report_until_heard(action, run_uid))
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _report_until_heard(self, action: ReportToPrefect, run_uid: str) -> None:
+        key = idempotency_key(run_uid, action.attempt)
+        for attempt in range(_DROPPED_TRIES):
+            try:
+                await self._prefect.report_end(action.api_url, key, action.type.value, action.message)
+                return
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+                log.warning("Prefect was not told the end of a run", extra={"error": str(error), "key": key})
+                await asyncio.sleep(2.0 * 2**attempt)

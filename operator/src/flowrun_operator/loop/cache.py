@@ -1,0 +1,84 @@
+"""What the operator knows: raw objects by kind, filled by watch events and by our own writes.
+
+Feeding our writes back keeps decisions from repeating themselves before the watch has echoed them; an older event never
+overwrites a newer object (resource versions of a kind are ordered since Kubernetes 1.35, and were in practice before).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from flowrun_operator.api.constants import LABEL_RUN
+from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_operator.model import Problem
+from flowrun_operator.observe.fields import Raw, at, label
+
+CHILD_KINDS = ("Job", "TaskCluster", "Pod", "Service")
+
+
+class Cache:
+    """Raw objects and what was learnt about them."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[tuple[str, str], Raw]] = defaultdict(dict)
+        self._by_run: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        self._gone: dict[str, int] = {}
+        # Refused creates by (namespace, name); events' words by uid; Prefect's records by run uid and attempt.
+        self.problems: dict[tuple[str, str], Problem] = {}
+        self.explanations: dict[str, Problem] = {}
+        self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
+
+    def feed(self, kind: str, raw: Raw) -> bool:
+        """Store an object; return whether it was news."""
+        namespace, name = at(raw, "metadata", "namespace") or "", at(raw, "metadata", "name")
+        known = self._objects[kind].get((namespace, name))
+        same_object = known is not None and at(known, "metadata", "uid") == at(raw, "metadata", "uid")
+        if same_object and _version(known) >= _version(raw):
+            return False
+        if at(raw, "metadata", "uid") in self._gone:
+            return False
+        self._objects[kind][namespace, name] = raw
+        run = label(raw, LABEL_RUN)
+        if run:
+            self._by_run[kind, namespace, run].add(name)
+        return True
+
+    def forget(self, kind: str, raw: Raw) -> None:
+        """Remove an object that was deleted."""
+        namespace, name = at(raw, "metadata", "namespace") or "", at(raw, "metadata", "name")
+        uid = at(raw, "metadata", "uid")
+        known = self._objects[kind].get((namespace, name))
+        if known is not None and at(known, "metadata", "uid") == uid:
+            del self._objects[kind][namespace, name]
+            self._by_run[kind, namespace, label(known, LABEL_RUN)].discard(name)
+        # A write of ours that returns after the object's deletion must not bring it back.
+        self._gone[uid] = 1
+        while len(self._gone) > 10_000:
+            self._gone.pop(next(iter(self._gone)))
+        self.explanations.pop(uid, None)
+        self.problems.pop((namespace, name), None)
+        if kind == "FlowRun":
+            self.flow_runs.pop(uid, None)
+
+    def get(self, kind: str, namespace: str, name: str) -> Raw | None:
+        """Return an object, or None."""
+        return self._objects[kind].get((namespace, name))
+
+    def of_run(self, kind: str, namespace: str, run: str) -> list[Raw]:
+        """Return the objects of a kind that carry a run's label."""
+        names = self._by_run.get((kind, namespace, run), set())
+        return [self._objects[kind][namespace, name] for name in sorted(names)]
+
+    def all(self, kind: str) -> Iterator[Raw]:
+        """Iterate over the objects of a kind."""
+        return iter(list(self._objects[kind].values()))
+
+    def problems_in(self, namespace: str) -> dict[str, Problem]:
+        """Return refused creates of a namespace by name."""
+        return {name: problem for (ns, name), problem in self.problems.items() if ns == namespace}
+
+
+def _version(raw: Raw | None) -> int:
+    text = str(at(raw, "metadata", "resourceVersion") or "0")
+    return int(text) if text.isdecimal() else 0

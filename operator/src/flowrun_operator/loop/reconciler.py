@@ -1,0 +1,164 @@
+"""The level-driven loop: observe -> decide -> act, then at most one status patch.
+
+Nothing here decides. If a bug wants a special case in this file, the decision is in the wrong place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flowrun_operator import metrics
+from flowrun_operator.decide import decide_cluster, decide_run
+from flowrun_operator.decide.plan import Create, Plan
+from flowrun_operator.kube.client import KubeClient
+from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.loop.act import Actor
+from flowrun_operator.loop.cache import Cache
+from flowrun_operator.loop.keys import Key
+from flowrun_operator.loop.queue import WorkQueue
+from flowrun_operator.model import Defaults
+from flowrun_operator.observe.fields import Raw, at, label
+from flowrun_operator.observe.snapshot import cluster_view, run_view
+
+log = logging.getLogger(__name__)
+
+# Changes of the status that are not final wait this long for company: workers come up in bunches.
+_STATUS_DELAY_S = 0.4
+_REFUSED_DELAY_S = 5.0
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """Reconciles the keys of a queue.
+
+    Args:
+        cache: What is known.
+        queue: What to look at.
+        kube: For status patches.
+        actor: Carries out actions.
+        defaults: The operator's settings that end up in children.
+        clock: The time; tests give their own.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        queue: WorkQueue,
+        kube: KubeClient,
+        actor: Actor,
+        defaults: Defaults,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._kube = kube
+        self._actor = actor
+        self._defaults = defaults
+        self._clock = clock
+        self._status_since: dict[Key, float] = {}
+
+    async def run(self, workers: int = 8) -> None:
+        """Work on the queue until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            metrics.QUEUE_DEPTH.set(len(self._queue))
+            started = time.monotonic()
+            try:
+                await self.reconcile(key)
+                self._queue.succeeded(key)
+                metrics.RECONCILES.labels(key.kind, "ok").inc()
+            except Exception as error:  # one bad object must not stop the others (F30)
+                delay_s = self._queue.put_failed(key)
+                metrics.RECONCILES.labels(key.kind, "error").inc()
+                expected = isinstance(error, ApiError)
+                extra = {"kind": key.kind, "namespace": key.namespace, "object": key.name, "retry_s": delay_s}
+                log.warning("Reconcile failed: %s", error, extra=extra, exc_info=not expected)
+            finally:
+                metrics.RECONCILE_SECONDS.labels(key.kind).observe(time.monotonic() - started)
+                self._queue.done(key)
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one object a step closer to what it should be.
+
+        Raises:
+            ApiError: A request failed; the key must be tried again.
+        """
+        raw = self._cache.get(key.kind, key.namespace, key.name)
+        if raw is None:
+            self._status_since.pop(key, None)
+            return
+        plan = self._decide(key, raw)
+        run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
+        all_created = await self._actor.carry_out(plan.actions, key.namespace, run_uid)
+        if any(isinstance(action, Create) for action in plan.actions):
+            # What was created is in the cache: go on from there. A refused create is tried again after a while.
+            self._queue.put(key, 0.0 if all_created else _REFUSED_DELAY_S)
+        if not all_created:
+            plan = self._decide(key, raw)  # the refusals belong into this status
+        await self._write_status(key, raw, plan)
+        if plan.requeue_after_s is not None:
+            self._queue.put(key, min(plan.requeue_after_s, 3600.0))
+
+    def _decide(self, key: Key, raw: Raw) -> Plan:
+        if key.kind == "FlowRun":
+            view = run_view(
+                raw,
+                jobs=self._cache.of_run("Job", key.namespace, key.name),
+                clusters=self._cache.of_run("TaskCluster", key.namespace, key.name),
+                pods=self._cache.of_run("Pod", key.namespace, key.name),
+                defaults=self._defaults,
+                problems=self._cache.problems_in(key.namespace),
+                explanations=self._cache.explanations,
+                flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
+            )
+            return decide_run(view, self._clock())
+        run = label(raw, "flowrun.dev/run")
+        return decide_cluster(
+            cluster_view(
+                raw,
+                services=self._cache.of_run("Service", key.namespace, run),
+                pods=self._cache.of_run("Pod", key.namespace, run),
+                problems=self._cache.problems_in(key.namespace),
+                explanations=self._cache.explanations,
+            ),
+            self._clock(),
+        )
+
+    async def _write_status(self, key: Key, raw: Raw, plan: Plan) -> None:
+        if plan.status is None:
+            return
+        # A merge patch removes a field only by null.
+        wanted = plan.status.to_api()
+        present = at(raw, "status") or {}
+        if wanted == present:
+            self._status_since.pop(key, None)
+            return
+        waited_s = time.monotonic() - self._status_since.setdefault(key, time.monotonic())
+        if not plan.final and waited_s < _STATUS_DELAY_S:
+            self._queue.put(key, _STATUS_DELAY_S - waited_s)
+            return
+        body = {**dict.fromkeys(present.keys() - wanted.keys()), **wanted}
+        try:
+            version = at(raw, "metadata", "resourceVersion")
+            patched = await self._kube.patch_status(key.kind, key.namespace, key.name, body, version)
+        except ApiError as error:
+            if error.not_found:
+                return
+            raise  # 409: somebody wrote meanwhile; decide anew on what is there then
+        self._status_since.pop(key, None)
+        self._cache.feed(key.kind, patched)
+        if plan.final and key.kind == "FlowRun" and patched["status"].get("completionTime"):
+            metrics.RUNS_FINISHED.labels(patched["status"].get("state", "")).inc()

@@ -1,0 +1,152 @@
+"""What `decide` sees: one snapshot of a run or a cluster, made from the cache without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowrun_operator.api.common import Engine, Resources
+from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
+from flowrun_operator.api.taskcluster import TaskCluster
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The operator's own settings that end up in children."""
+
+    image: str
+    image_pull_policy: str | None = None
+    driver_resources: Resources | None = None
+    worker_resources: Resources | None = None
+    prefect_api_url: str | None = None
+    prefect_ui_url: str | None = None
+    # The key itself goes only into a Secret beside the run; here we know just that there is one.
+    prefect_api_key_set: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps an object from working, in words that its user can act on."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """What matters of a pod."""
+
+    name: str
+    uid: str
+    phase: str
+    created_at: datetime | None
+    running: bool = False
+    ready: bool = False
+    deleting: bool = False
+    terminated: Terminated | None = None
+    problem: Problem | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the pod runs or still may: neither ended nor being deleted."""
+        return not self.deleting and self.terminated is None and self.phase not in {"Succeeded", "Failed"}
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """What matters of an attempt's Job."""
+
+    name: str
+    uid: str
+    created_at: datetime | None
+    deleting: bool = False
+    finished: bool = False
+    # Set as soon as the Job is doomed (condition FailureTarget) or has failed.
+    failure: Problem | None = None
+    # Said by the job controller's events while it can't create the pod.
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """A TaskCluster as its run sees it."""
+
+    name: str
+    object_name: str
+    uid: str
+    engine: Engine
+    address: str | None
+    workers: int
+    ready_workers: int
+    deleting: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class AttemptView:
+    """One attempt: its Job, driver pod and clusters, as far as they exist."""
+
+    number: int
+    job: JobFacts | None
+    driver: PodFacts | None
+    clusters: tuple[ClusterFacts, ...] = ()
+    worker_pods: int = 0
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A FlowRun and all that belongs to it."""
+
+    run: FlowRun
+    attempts: tuple[AttemptView, ...]
+    defaults: Defaults
+    # Refusals of the API server, by the child's name, until a create succeeds.
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    # Prefect's record of the current attempt, once it was found.
+    flow_run: PrefectFlowRun | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its result. It is never changed again."""
+        return any(c.type == "Succeeded" and c.status != "Unknown" for c in self.run.status.conditions)
+
+    @property
+    def current(self) -> AttemptView | None:
+        """The newest attempt, found by its Job or by the status that recorded it."""
+        recorded = max((a.number for a in self.run.status.attempts), default=0)
+        existing = max((a.number for a in self.attempts), default=0)
+        number = max(recorded, existing)
+        if number == 0:
+            return None
+        return next((a for a in self.attempts if a.number == number), AttemptView(number, job=None, driver=None))
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """A worker pod and its index within the cluster."""
+
+    index: int
+    pod: PodFacts
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """A TaskCluster and its children."""
+
+    cluster: TaskCluster
+    service_exists: bool
+    workers: tuple[WorkerFacts, ...]
+    # The coordinator's pod has ended or is gone: workers are about to leave and none is replaced.
+    coordinator_ended: bool
+    problems: Mapping[str, Problem] = field(default_factory=dict)

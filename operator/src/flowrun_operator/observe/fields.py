@@ -1,0 +1,41 @@
+"""Reading raw objects: absent fields are normal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+Raw = dict[str, Any]
+
+
+def at(raw: Raw | None, *path: str) -> Any:
+    """Return the value at a path, or None where any step is absent."""
+    value: Any = raw
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def time_at(raw: Raw | None, *path: str) -> datetime | None:
+    """Return a timestamp (RFC 3339) at a path."""
+    text = at(raw, *path)
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+
+def label(raw: Raw, name: str) -> str:
+    """Return a label's value, or the empty string."""
+    return str(at(raw, "metadata", "labels", name) or "")
+
+
+def condition(raw: Raw, type_: str) -> Raw | None:
+    """Return the condition of a type if its status is True or False, whichever; None where it isn't set."""
+    found = next((c for c in at(raw, "status", "conditions") or [] if c.get("type") == type_), None)
+    return found if isinstance(found, dict) else None
+
+
+def owner_uid(raw: Raw) -> str:
+    """Return the uid of the controlling owner, or the empty string."""
+    owners = at(raw, "metadata", "ownerReferences") or []
+    return str(next((o.get("uid", "") for o in owners if o.get("controller")), ""))

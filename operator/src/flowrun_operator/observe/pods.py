@@ -1,0 +1,88 @@
+"""What a pod tells: does it run, how did it end, and what keeps it from starting."""
+
+from __future__ import annotations
+
+from flowrun_operator.api.constants import MAIN_CONTAINER
+from flowrun_operator.model import PodFacts, Problem, Terminated
+from flowrun_operator.observe.fields import Raw, at, condition, time_at
+
+# Waiting reasons that are the ordinary course of starting.
+_ORDINARY = {"ContainerCreating", "PodInitializing", ""}
+_ADVICE = {
+    "ErrImagePull": "check the image's name and the pull secrets",
+    "ImagePullBackOff": "check the image's name and the pull secrets",
+    "ErrImageNeverPull": "the image is not on the node and imagePullPolicy is Never",
+    "InvalidImageName": "correct the image's name",
+}
+
+
+def pod_facts(raw: Raw, explanation: Problem | None = None) -> PodFacts:
+    """Return the facts of a pod.
+
+    Args:
+        raw: The pod as the API server gives it.
+        explanation: What its events say, if somebody had to ask.
+    """
+    status = _main_status(raw)
+    running = at(status, "state", "running") is not None
+    terminated = _terminated(status) or _evicted(raw)
+    problem = None if running or terminated else _problem(raw, status) or explanation
+    ready = condition(raw, "Ready")
+    return PodFacts(
+        name=at(raw, "metadata", "name"),
+        uid=at(raw, "metadata", "uid"),
+        phase=at(raw, "status", "phase") or "Pending",
+        created_at=time_at(raw, "metadata", "creationTimestamp"),
+        running=running,
+        ready=running and ready is not None and ready.get("status") == "True",
+        deleting=at(raw, "metadata", "deletionTimestamp") is not None,
+        terminated=terminated,
+        problem=problem,
+    )
+
+
+def _main_status(raw: Raw) -> Raw | None:
+    statuses = at(raw, "status", "containerStatuses") or []
+    named = [s for s in statuses if s.get("name") == MAIN_CONTAINER]
+    return named[0] if named else None
+
+
+def _terminated(status: Raw | None) -> Terminated | None:
+    state = at(status, "state", "terminated")
+    if not isinstance(state, dict):
+        return None
+    return Terminated(
+        exit_code=int(state.get("exitCode", -1)),
+        reason=str(state.get("reason", "")),
+        message=str(state.get("message", "")),
+        finished_at=time_at(state, "finishedAt"),
+    )
+
+
+def _evicted(raw: Raw) -> Terminated | None:
+    """Read a pod that failed without a container to tell of it (evicted, node gone)."""
+    if at(raw, "status", "phase") != "Failed":
+        return None
+    message = str(at(raw, "status", "message") or "")
+    return Terminated(
+        exit_code=-1, reason=str(at(raw, "status", "reason") or "Failed"), message=message, finished_at=None
+    )
+
+
+def _problem(raw: Raw, status: Raw | None) -> Problem | None:
+    waiting = at(status, "state", "waiting") or {}
+    reason = str(waiting.get("reason", ""))
+    if reason not in _ORDINARY:
+        message = str(waiting.get("message", ""))
+        advice = _ADVICE.get(reason)
+        return Problem(reason, f"{message} ({advice})" if advice else message)
+    for init in at(raw, "status", "initContainerStatuses") or []:
+        reason = str(at(init, "state", "waiting", "reason") or "")
+        if reason not in _ORDINARY:
+            return Problem(
+                reason, f"init container {init.get('name')}: {at(init, 'state', 'waiting', 'message') or ''}"
+            )
+    scheduled = condition(raw, "PodScheduled")
+    if scheduled is not None and scheduled.get("status") == "False":
+        return Problem(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))
+    return None

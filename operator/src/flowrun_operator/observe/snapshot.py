@@ -1,0 +1,149 @@
+"""One snapshot of a run or a cluster, put together from the cached raw objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flowrun_operator.api.common import Engine
+from flowrun_operator.api.constants import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_ROLE, ROLE_DRIVER, ROLE_WORKER
+from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
+from flowrun_operator.api.naming import worker_index
+from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_operator.model import (
+    AttemptView,
+    ClusterFacts,
+    ClusterView,
+    Defaults,
+    JobFacts,
+    PodFacts,
+    Problem,
+    RunView,
+    WorkerFacts,
+)
+from flowrun_operator.observe.fields import Raw, at, condition, label, owner_uid
+from flowrun_operator.observe.jobs import job_facts
+from flowrun_operator.observe.pods import pod_facts
+
+Explanations = Mapping[str, Problem]
+
+
+def run_view(
+    raw: Raw,
+    *,
+    jobs: Iterable[Raw],
+    clusters: Iterable[Raw],
+    pods: Iterable[Raw],
+    defaults: Defaults,
+    problems: Mapping[str, Problem],
+    explanations: Explanations,
+    flow_runs: Mapping[int, PrefectFlowRun],
+) -> RunView:
+    """Return a FlowRun with everything that carries its label.
+
+    Args:
+        raw: The FlowRun.
+        jobs: Jobs with the run's label; those of another owner are left out.
+        clusters: TaskClusters with the run's label.
+        pods: Pods with the run's label.
+        defaults: The operator's settings.
+        problems: Refused creates, by name.
+        explanations: What events said, by uid.
+        flow_runs: Prefect's records, by attempt.
+    """
+    run = FlowRun.model_validate(raw)
+    numbers: dict[int, JobFacts] = {}
+    for job in jobs:
+        if owner_uid(job) == run.metadata.uid:
+            numbers[_attempt(job)] = job_facts(job, explanations.get(at(job, "metadata", "uid")))
+    all_pods = list(pods)
+    all_clusters = list(clusters)
+    attempts = tuple(
+        AttemptView(
+            number=number,
+            job=job,
+            driver=_driver(job, all_pods, explanations),
+            clusters=tuple(_cluster_facts(c) for c in all_clusters if owner_uid(c) == job.uid),
+            worker_pods=sum(
+                1
+                for p in all_pods
+                if _attempt(p) == number
+                and label(p, LABEL_ROLE) == ROLE_WORKER
+                and not at(p, "metadata", "deletionTimestamp")
+            ),
+        )
+        for number, job in sorted(numbers.items())
+    )
+    view = RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems))
+    current = view.current
+    flow_run = flow_runs.get(current.number) if current else None
+    return RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems), flow_run=flow_run)
+
+
+def cluster_view(
+    raw: Raw,
+    *,
+    services: Iterable[Raw],
+    pods: Iterable[Raw],
+    problems: Mapping[str, Problem],
+    explanations: Explanations,
+) -> ClusterView:
+    """Return a TaskCluster with its Service, workers and the state of its coordinator's pod.
+
+    Args:
+        raw: The TaskCluster.
+        services: Services in its namespace with the run's label.
+        pods: Pods with the run's label: its workers and its driver are picked out.
+        problems: Refused creates, by name.
+        explanations: What events said, by uid.
+    """
+    cluster = TaskCluster.model_validate(raw)
+    uid = cluster.metadata.uid
+    workers = []
+    drivers = []
+    for pod in pods:
+        facts = pod_facts(pod, explanations.get(at(pod, "metadata", "uid")))
+        index = worker_index(cluster.metadata.name, facts.name)
+        if owner_uid(pod) == uid and index is not None:
+            workers.append(WorkerFacts(index, facts))
+        elif label(pod, LABEL_ROLE) == ROLE_DRIVER and label(pod, LABEL_ATTEMPT) == _own_attempt(cluster):
+            drivers.append(facts)
+    return ClusterView(
+        cluster=cluster,
+        service_exists=any(owner_uid(s) == uid for s in services),
+        workers=tuple(sorted(workers, key=lambda w: w.index)),
+        coordinator_ended=bool(drivers) and not any(d.live for d in drivers),
+        problems=dict(problems),
+    )
+
+
+def _own_attempt(cluster: TaskCluster) -> str:
+    return str(cluster.spec.flow_run.attempt) if cluster.spec.flow_run else ""
+
+
+def _attempt(raw: Raw) -> int:
+    text = label(raw, LABEL_ATTEMPT)
+    return int(text) if text.isdecimal() else 0
+
+
+def _driver(job: JobFacts, pods: list[Raw], explanations: Explanations) -> PodFacts | None:
+    """Return the Job's pod; the one that still lives should there be two."""
+    own = [pod_facts(p, explanations.get(at(p, "metadata", "uid"))) for p in pods if owner_uid(p) == job.uid]
+    return next((p for p in own if p.live), own[0] if own else None)
+
+
+def _cluster_facts(raw: Raw) -> ClusterFacts:
+    ready = condition(raw, "Ready")
+    problem = None
+    if ready is not None and ready.get("status") == "False" and ready.get("reason") != "WorkersStarting":
+        problem = Problem(str(ready.get("reason")), str(ready.get("message", "")))
+    return ClusterFacts(
+        name=label(raw, LABEL_CLUSTER),
+        object_name=at(raw, "metadata", "name"),
+        uid=at(raw, "metadata", "uid"),
+        engine=Engine(at(raw, "spec", "engine")),
+        address=at(raw, "status", "address"),
+        workers=int(at(raw, "spec", "workers", "replicas") or 0),
+        ready_workers=int(at(raw, "status", "readyReplicas") or 0),
+        deleting=at(raw, "metadata", "deletionTimestamp") is not None,
+        problem=problem,
+    )

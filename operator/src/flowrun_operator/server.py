@@ -1,0 +1,36 @@
+"""HTTP endpoints: /healthz (the loop turns), /readyz (the cache is filled), /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+
+async def serve(port: int, is_ready: Callable[[], bool]) -> web.AppRunner:
+    """Start the endpoints.
+
+    Args:
+        port: TCP port on all addresses.
+        is_ready: Asked at every /readyz.
+
+    Returns:
+        The runner; call its `cleanup()` to stop.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok") if is_ready() else web.Response(status=503, text="the cache is being filled")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port).start()
+    return runner
