@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.build.attempt import driver_job, key_secret, task_cluster
+from flowrun_operator.children import driver_job, key_secret, task_cluster
 from flowrun_operator.decide import run_status
 from flowrun_operator.decide.plan import (
     Action,

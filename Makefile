@@ -1,0 +1,64 @@
+# FlowRun. `make help` lists the targets; `make demo` and `make test` set up all they need.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+ROOT := $(CURDIR)
+VENV := $(ROOT)/.venv
+PY := $(VENV)/bin/python
+NAMESPACE ?= flowrun-system
+export PATH := $(ROOT)/.local/bin:$(VENV)/bin:$(PATH)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: install ## Cluster, images, install, two example runs with a live view
+	@$(PY) dev/demo.py
+
+.PHONY: test
+test: setup ## All tests: unit, chart, and end-to-end on a real cluster
+	@dev/test.sh
+
+.PHONY: setup
+setup: ## Python environment in .venv (gets uv if there is none)
+	@dev/setup.sh
+
+.PHONY: unit
+unit: setup ## Unit tests only (no cluster)
+	@$(VENV)/bin/pytest tests/unit
+
+.PHONY: e2e
+e2e: setup ## End-to-end tests on the installed cluster; PYTEST_ARGS selects
+	@$(VENV)/bin/pytest tests/cluster $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import-linter, stale generated files, the chart
+	@dev/lint.sh
+
+.PHONY: format
+format: setup ## Format the code
+	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+.PHONY: generate
+generate: setup ## CRDs from the pydantic models
+	@$(PY) -m flowrun_operator.api.crd charts/flowrun-operator/files/crds
+
+.PHONY: lock
+lock: setup ## Renew the lock files (UPGRADE=1: newest versions)
+	@UV=$$(dev/setup.sh --uv) requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: install
+install: setup cluster-up tools images ## Install the chart into the cluster (needs cluster and images, makes both)
+	@dev/install.sh $(NAMESPACE)
+
+.PHONY: uninstall
+uninstall: ## Remove the release; CRDs and runs stay
+	@helm --kubeconfig $${KUBECONFIG:-.local/kubeconfig} uninstall flowrun --namespace $(NAMESPACE) --ignore-not-found
+
+.PHONY: bench
+bench: install ## Measure against dask-kubernetes with prefect-dask, side by side (about 10 minutes)
+	@dev/images.sh bench
+	@$(PY) benchmarks/first_task.py $(BENCH_ARGS)
+
+include dev/cluster.mk

@@ -1,0 +1,102 @@
+{{/*
+Prefix of all names. Not the usual <release>-<chart>: release "flowrun" gives "flowrun-operator", not "flowrun-flowrun-operator".
+40 characters leave room for the longest suffix in the 63 of a Service's name.
+*/}}
+{{- define "flowrun.fullname" -}}
+{{- $name := .Values.fullnameOverride -}}
+{{- if not $name -}}
+{{- $name = .Release.Name | trimSuffix "-operator" -}}
+{{- if not (contains "flowrun" $name) -}}
+{{- $name = printf "%s-flowrun" ($name | trunc 32 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+{{- $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "flowrun.operatorName" -}}
+{{ include "flowrun.fullname" . }}-operator
+{{- end -}}
+
+{{- define "flowrun.prefectServerName" -}}
+{{ include "flowrun.fullname" . }}-prefect-server
+{{- end -}}
+
+{{/* Labels that never change, for selectors. Call with (dict "root" $ "component" "operator"). */}}
+{{- define "flowrun.selectorLabels" -}}
+app.kubernetes.io/name: flowrun-operator
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* All labels. managed-by is Helm: the pods of runs are found by managed-by=flowrun-operator. */}}
+{{- define "flowrun.labels" -}}
+{{ include "flowrun.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: flowrun
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "flowrun.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "flowrun.operatorName" .) -}}
+{{- end -}}
+
+{{- define "flowrun.operatorImage" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{- define "flowrun.runtimeImage" -}}
+{{- .Values.runtime.image | default (printf "flowrun-runtime:%s" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* "true" where the bundled server is installed, else empty. */}}
+{{- define "flowrun.bundledServer" -}}
+{{- if and .Values.prefect.server.enabled (not .Values.prefect.apiUrl) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "flowrun.prefectApiUrl" -}}
+{{- if .Values.prefect.apiUrl -}}
+{{- .Values.prefect.apiUrl -}}
+{{- else if include "flowrun.bundledServer" . -}}
+http://{{ include "flowrun.prefectServerName" . }}.{{ .Release.Namespace }}.svc:4200/api
+{{- end -}}
+{{- end -}}
+
+{{- define "flowrun.prefectUiUrl" -}}
+{{- if .Values.prefect.uiUrl -}}
+{{- .Values.prefect.uiUrl -}}
+{{- else if include "flowrun.bundledServer" . -}}
+http://localhost:4200
+{{- end -}}
+{{- end -}}
+
+{{/* Pod Security "restricted". The uid is that of both images; fsGroup makes a mounted volume writable for it. */}}
+{{- define "flowrun.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "flowrun.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop:
+  - ALL
+{{- end -}}
+
+{{/* Combinations that the schema can't refuse and that would otherwise be ignored in silence. */}}
+{{- define "flowrun.validate" -}}
+{{- if and .Values.prefect.apiKeySecret.name (not .Values.prefect.apiUrl) -}}
+{{- fail "prefect.apiKeySecret.name needs prefect.apiUrl: the bundled server takes no key" -}}
+{{- end -}}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.enabled" -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create: false needs serviceAccount.name" -}}
+{{- end -}}
+{{- end -}}

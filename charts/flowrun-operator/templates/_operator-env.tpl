@@ -1,0 +1,36 @@
+{{/* The operator's settings; all of them are environment, so a changed value is a changed pod template and restarts it. */}}
+{{- define "flowrun.operatorEnv" -}}
+- name: FLOWRUN_OPERATOR_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_IMAGE
+  value: {{ include "flowrun.runtimeImage" . | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_IMAGE_PULL_POLICY
+  value: {{ .Values.runtime.pullPolicy }}
+- name: FLOWRUN_OPERATOR_DEFAULT_DRIVER_RESOURCES
+  value: {{ toJson .Values.defaults.driver.resources | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_WORKER_RESOURCES
+  value: {{ toJson .Values.defaults.worker.resources | quote }}
+{{- with include "flowrun.prefectApiUrl" . }}
+- name: FLOWRUN_OPERATOR_PREFECT_API_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.prefect.apiKeySecret }}
+{{- if .name }}
+- name: FLOWRUN_OPERATOR_PREFECT_API_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .name }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
+{{- with include "flowrun.prefectUiUrl" . }}
+- name: FLOWRUN_OPERATOR_PREFECT_UI_URL
+  value: {{ . | quote }}
+{{- end }}
+- name: FLOWRUN_OPERATOR_LOG_LEVEL
+  value: {{ .Values.logLevel }}
+- name: FLOWRUN_OPERATOR_LOG_FORMAT
+  value: {{ .Values.logFormat }}
+- name: FLOWRUN_OPERATOR_PORT
+  value: "8080"
+{{- end -}}

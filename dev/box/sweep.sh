@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# Stops whatever cluster of ours runs on this host and removes all it left, however it ended. Needs env.sh,
+# process.sh, network.sh.
+#
+# It works from what the host shows (processes, mounts, links, rules), not from what we think we started: the same
+# code is cluster-down, the clean-up before a start after a crash, and the take-over from another checkout.
+
+owner() { cat "$RUN/owner" 2>/dev/null; } # state folder of the checkout whose cluster runs or crashed
+
+stop_control_plane() {
+  local name pids=()
+  for name in kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver; do
+    mapfile -t -O ${#pids[@]} pids < <(box_pids "$name\$")
+  done
+  stop_pids 3 "${pids[@]}"
+}
+
+stop_pods() { # kill what runs in pods, let a living containerd forget it
+  local pids ids
+  mapfile -t pids < <(pod_pids)
+  stop_pids 0 "${pids[@]}"
+  [ -n "$(box_pids 'containerd$')" ] && [ -S "$RUN/containerd.sock" ] || return 0
+  forget_containers && rm -f "$(owner)/containers-present"
+}
+
+forget_containers() { # needs containerd running; its metadata of containers, not the images
+  local ids
+  for _ in 1 2 3 4 5; do
+    ids=$(timeout 10 $CTR containers ls -q 2>/dev/null) || return 1
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086
+    timeout 60 $CTR containers rm $ids >/dev/null 2>&1 || sleep 0.3
+  done
+  return 1
+}
+
+stop_runtime() {
+  local pids
+  mapfile -t pids < <(box_pids '(etcd|containerd)$')
+  stop_pids 2 "${pids[@]}"
+  mapfile -t pids < <(box_pids)
+  stop_pids 0 "${pids[@]}"
+}
+
+mounts_below() { # folders...: mount points at or below them, deepest first
+  local dir
+  for dir in "$@"; do
+    [ -z "$dir" ] || awk -v d="$dir" '$5 == d || index($5, d "/") == 1 { print $5 }' /proc/self/mountinfo
+  done | sort -ru
+}
+
+unmount_all() { # folders...
+  local mount
+  while read -r mount; do
+    mount=$(printf '%b' "$mount") # the kernel writes a space as \040
+    umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
+  done < <(mounts_below "$@")
+  # Never delete below a mount: through a bind mount that would delete files of the host.
+  [ -z "$(mounts_below "$@")" ] || die "these mounts could not be removed:" "$(mounts_below "$@")"
+}
+
+remove_files() { # state folder
+  local state=$1 link
+  rm -rf "$RUN" "$state"/{kubelet,etcd,certs,pod-logs,kubectl-cache,volumes}
+  for link in /var/log/containers/*; do # the kubelet's fixed place for links to the logs of pods
+    case $(readlink "$link" 2>/dev/null) in "$state"/*) rm -f "$link" ;; esac
+  done
+  rm -f /var/lib/cni/results/flowrun-box-* /var/lib/cni/cache/results/flowrun-box-*
+  rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,DEPRECATION,kubelet_internal_checkpoint}
+  rmdir /var/log/containers /var/log/pods /var/lib/kubelet/device-plugins /var/lib/kubelet \
+    /var/lib/cni/{results,cache/results,cache,networks,} 2>/dev/null || true
+}
+
+remove_cgroups() {
+  find /sys/fs/cgroup -maxdepth 2 -name kubepods -type d 2>/dev/null | while read -r dir; do
+    find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  done
+}
+
+traces() { # is there anything of a cluster on this host?
+  [ -d "$RUN" ] || [ -n "$(box_pids)" ] || [ -d "/sys/class/net/$NODE_BRIDGE" ] || [ -d "/sys/class/net/$POD_BRIDGE" ] ||
+    [ -n "$(mounts_below "$BOX")" ] || iptables-save 2>/dev/null | grep -q flowrun-box
+}
+
+sweep() {
+  traces || return 0
+  local state
+  state=$(owner) || state=$BOX
+  stop_control_plane
+  stop_pods
+  stop_runtime
+  unmount_all "$RUN" "$state" "$BOX"
+  network_down
+  remove_files "$state"
+  [ "$state" = "$BOX" ] || remove_files "$BOX"
+  remove_cgroups
+  for state in "$state" "$BOX"; do
+    rm -rf "$state"/containerd/io.containerd.grpc.v1.cri "$state"/containerd/io.containerd.runtime.v2.task
+  done
+}

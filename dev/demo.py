@@ -1,0 +1,189 @@
+"""`make demo`: run the examples on the cluster and watch them, the way a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+ROOT = Path(__file__).parents[1]
+RELEASE_NAMESPACE = os.environ.get("NAMESPACE", "flowrun-system")
+TIMEOUT_S = 300
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+def kubectl(*args: str, stdin: str | None = None, check: bool = True) -> str:
+    """Run kubectl against the demo's cluster and return what it printed."""
+    kubeconfig = os.environ.get("KUBECONFIG") or str(ROOT / ".local" / "kubeconfig")
+    command = ["kubectl", "--kubeconfig", kubeconfig, *args]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        sys.exit(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def prefect_service() -> str:
+    """Return the name of the bundled Prefect server's Service."""
+    selector = "app.kubernetes.io/component=prefect-server"
+    return kubectl(
+        "-n", RELEASE_NAMESPACE, "get", "services", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}"
+    )
+
+
+@contextmanager
+def prefect_api() -> Iterator[str | None]:
+    """Forward a local port to the bundled Prefect server and give its API's URL; None if there is none."""
+    service = prefect_service()
+    if not service:
+        yield None
+        return
+    kubeconfig = os.environ.get("KUBECONFIG") or str(ROOT / ".local" / "kubeconfig")
+    command = [
+        "kubectl",
+        "--kubeconfig",
+        kubeconfig,
+        "-n",
+        RELEASE_NAMESPACE,
+        "port-forward",
+        f"svc/{service}",
+        ":4200",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as forward:
+        line = forward.stdout.readline() if forward.stdout else ""
+        port = re.search(r":(\d+) ->", line)
+        try:
+            yield f"http://127.0.0.1:{port.group(1)}/api" if port else None
+        finally:
+            forward.terminate()
+
+
+def task_counts(api: str | None, flow_run_id: str | None) -> tuple[int, int]:
+    """Return how many task runs have ended and how many there are."""
+    if api is None or flow_run_id is None:
+        return 0, 0
+    counts = []
+    for states in (["COMPLETED", "FAILED", "CRASHED", "CANCELLED"], None):
+        body: dict[str, Any] = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+        if states:
+            body["task_runs"] = {"state": {"type": {"any_": states}}}
+        request = urllib.request.Request(f"{api}/task_runs/count", json.dumps(body).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                counts.append(int(response.read()))
+        except OSError:
+            return 0, 0
+    return counts[0], counts[1]
+
+
+def condition(run: dict[str, Any], type_: str) -> dict[str, Any]:
+    """Return a condition of a FlowRun, or an empty one."""
+    found = [c for c in run.get("status", {}).get("conditions", []) if c["type"] == type_]
+    return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
+
+
+def view(run: dict[str, Any], counts: tuple[int, int], since: float, stages: dict[str, float]) -> Group:
+    """Return the live view: one row a stage, with the second at which it was reached."""
+    status = run.get("status", {})
+    ready = sum(c.get("readyWorkers", 0) for c in status.get("clusters", []))
+    wanted = sum(c.get("workers", 0) for c in status.get("clusters", []))
+    if ready and ready == wanted:
+        stages.setdefault("workers", time.monotonic() - since)
+    if condition(run, "DriverRunning")["status"] == "True":
+        stages.setdefault("driver", time.monotonic() - since)
+    if counts[0]:
+        stages.setdefault("tasks", time.monotonic() - since)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    rows = [
+        ("driver", "running" if "driver" in stages else condition(run, "DriverRunning")["message"][:70] or "waiting"),
+        ("workers", f"{ready} of {wanted} ready"),
+        ("tasks", f"{counts[0]} of {counts[1]} done"),
+    ]
+    for name, text in rows:
+        at = f"{stages[name]:5.1f} s" if name in stages else ""
+        table.add_row(Text("●" if name in stages else "○", style="green" if name in stages else "dim"), name, text, at)
+    head = Text(
+        f"FlowRun {run['metadata']['name']}: {status.get('state', 'Pending')}  {time.monotonic() - since:.1f} s"
+    )
+    return Group(head, table)
+
+
+def follow(name: str, api: str | None) -> dict[str, Any]:
+    """Show a run until it has its result; return the FlowRun."""
+    since = time.monotonic()
+    stages: dict[str, float] = {}
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while True:
+            run = json.loads(kubectl("get", "flowruns.flowrun.dev", name, "-o", "json"))
+            counts = task_counts(api, run.get("status", {}).get("flowRun", {}).get("id"))
+            live.update(view(run, counts, since, stages), refresh=True)
+            if condition(run, "Succeeded")["status"] in {"True", "False"}:
+                return dict(run)
+            if time.monotonic() - since > TIMEOUT_S:
+                sys.exit(f"the run takes longer than {TIMEOUT_S} s: kubectl describe flowruns.flowrun.dev {name}")
+            time.sleep(0.4)
+
+
+def example(path: Path, api: str | None) -> bool:
+    """Apply one example, follow it, show its result and what is left; return whether it succeeded."""
+    manifests = [m for m in yaml.safe_load_all(path.read_text()) if m]
+    (name,) = [m["metadata"]["name"] for m in manifests if m["kind"] == "FlowRun"]
+    for manifest in manifests:  # images are where `make images` brought them
+        image = manifest.get("spec", {}).get("image", "")
+        if image.startswith("localhost/") and os.environ.get("IMAGE_REGISTRY"):
+            tag = os.environ.get("IMAGE_TAG", "dev")
+            manifest["spec"]["image"] = f"{os.environ['IMAGE_REGISTRY']}/flowrun-examples:{tag}"
+    console.rule(f"kubectl apply -f {path.relative_to(ROOT)}")
+    kubectl("delete", "flowruns.flowrun.dev", name, "--ignore-not-found", "--wait")
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+    run = follow(name, api)
+    result = condition(run, "Succeeded")
+    good = result["status"] == "True"
+    console.print(Text(f"{result['reason']}: {result['message']}", style="green" if good else "red"))
+    log = kubectl("logs", "-l", f"flowrun.dev/run={name},flowrun.dev/role=driver", "--tail=-1")
+    printed = [line for line in log.splitlines() if "Flow run" in line or "Task run" in line]
+    console.print("\n".join(printed[-8:]), style="dim", markup=False)
+    # The pods of the cluster are gone; the driver's is kept for its log until the TTL.
+    deadline = time.monotonic() + 15
+    while kubectl("get", "pods", "-l", f"flowrun.dev/run={name},flowrun.dev/role=worker", "-o", "name"):
+        if time.monotonic() > deadline:
+            sys.exit("workers are left: kubectl get pods")
+        time.sleep(0.3)
+    console.print(f"$ kubectl get pods,services,taskclusters -l flowrun.dev/run={name}")
+    left = kubectl("get", "pods,services,taskclusters.flowrun.dev", "-l", f"flowrun.dev/run={name}")
+    console.print(left.rstrip() + "   (kept for its log)", markup=False)
+    return good
+
+
+def main() -> None:
+    """Run both examples."""
+    with prefect_api() as api:
+        good = [example(ROOT / "examples" / name, api) for name in ("greetings.yaml", "model_selection.yaml")]
+    console.rule("what next")
+    kubeconfig = os.environ.get("KUBECONFIG") or ".local/kubeconfig"
+    console.print(f"export KUBECONFIG={kubeconfig}", markup=False)
+    console.print("kubectl get flowruns.flowrun.dev -o wide")
+    if service := prefect_service():
+        console.print(
+            f"Prefect UI: http://localhost:4200 after  kubectl -n {RELEASE_NAMESPACE} port-forward svc/{service} 4200"
+        )
+    console.print("make cluster-down   # removes the cluster")
+    sys.exit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()

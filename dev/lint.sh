@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything that can be checked without running the product. Needs `make setup`; the chart part needs helm.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH=$PWD/.local/bin:$PWD/.venv/bin:$PATH
+step() { printf '\n== %s\n' "$*"; }
+
+step "ruff"
+ruff check .
+ruff format --check .
+step "mypy --strict"
+mypy
+step "import-linter"
+lint-imports --no-cache
+step "generated files"
+generated=$(mktemp -d)
+trap 'rm -rf "$generated"' EXIT
+python -m flowrun_operator.api.crd "$generated"
+diff -ru "$generated" charts/flowrun-operator/files/crds || { echo "stale: run make generate" >&2; exit 1; }
+if command -v shellcheck >/dev/null; then
+    step "shellcheck"
+    find dev requirements .ci -type f \( -name '*.sh' -o -name cluster-up -o -name cluster-down -o -name run \) -print0 |
+        xargs -0 shellcheck -x -e SC1091
+fi
+if command -v helm >/dev/null; then
+    step "helm lint"
+    helm lint --strict --quiet charts/flowrun-operator
+fi

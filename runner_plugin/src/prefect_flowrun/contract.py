@@ -1,0 +1,240 @@
+"""The contract between the operator and the driver: environment in, result out.
+
+Pydantic only, so that the operator can mirror the models and a test can compare the JSON schemas of both sides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+# Kubernetes keeps no more than 4096 bytes of a container's termination message.
+RESULT_LIMIT_BYTES = 4096
+DEFAULT_TERMINATION_LOG = "/dev/termination-log"
+
+
+class ContractError(ValueError):
+    """The environment breaks the contract; the message names the variable."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class Activation(StrEnum):
+    """When a cluster of the run starts."""
+
+    ON_START = "OnStart"
+    ON_DEMAND = "OnDemand"
+
+
+class RedirectPolicy(StrEnum):
+    """Which task runners of the user's flows are replaced by the run's clusters."""
+
+    ALL = "all"
+    DEFAULT_ONLY = "default-only"
+    NONE = "none"
+
+
+class ResultType(StrEnum):
+    """Terminal Prefect state types a run can end in."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CRASHED = "CRASHED"
+    CANCELLED = "CANCELLED"
+
+
+class Reason(StrEnum):
+    """Why a run ended; the operator copies it into the FlowRun's condition."""
+
+    FLOW_COMPLETED = "FlowCompleted"
+    FLOW_FAILED = "FlowFailed"
+    FLOW_CANCELLED = "FlowCancelled"
+    FLOW_LOAD_FAILED = "FlowLoadFailed"
+    INVALID_PARAMETERS = "InvalidParameters"
+    PREFECT_UNREACHABLE = "PrefectUnreachable"
+    COORDINATOR_LOST = "CoordinatorLost"
+    CLUSTER_STARTUP_FAILED = "ClusterStartupFailed"
+    TERMINATED = "Terminated"
+    DRIVER_ERROR = "DriverError"
+
+
+class ClusterContract(_Model):
+    """One cluster of the run, as the driver sees it."""
+
+    name: str = Field(min_length=1, description="Name of the cluster within the run.")
+    engine: str = Field(description="Dask or Ray.")
+    activation: Activation = Field(default=Activation.ON_START, description="When the cluster starts.")
+    address: str = Field(description="Where the driver reaches the coordinator, e.g. tcp://127.0.0.1:8786.")
+    port: int = Field(gt=0, lt=65536, description="Port the coordinator listens on for the engine's protocol.")
+    http_port: int = Field(gt=0, lt=65536, description="Port of the coordinator's HTTP endpoints.")
+    workers: int = Field(default=1, ge=0, description="Workers that the cluster should have.")
+    threads_per_worker: int = Field(default=1, ge=1, description="Tasks that one worker runs at a time.")
+    startup_timeout_seconds: float = Field(
+        default=600, gt=0, description="Tasks fail when no worker could take them for this long."
+    )
+
+
+class DriverEnvironment(_Model):
+    """What the driver is told, read from the environment of its container."""
+
+    name: str = Field(min_length=1)
+    namespace: str = Field(min_length=1)
+    uid: str = Field(min_length=1)
+    attempt: int = Field(default=1, ge=1)
+    entrypoint: str = Field(min_length=1)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    task_runners: RedirectPolicy = RedirectPolicy.ALL
+    clusters: tuple[ClusterContract, ...] = ()
+    termination_log: Path = Path(DEFAULT_TERMINATION_LOG)
+
+    @field_validator("clusters")
+    @classmethod
+    def _names_are_unique(cls, clusters: tuple[ClusterContract, ...]) -> tuple[ClusterContract, ...]:
+        names = [cluster.name for cluster in clusters]
+        if len(set(names)) != len(names):
+            raise ValueError(f"cluster names must be unique, got {', '.join(names)}")
+        return clusters
+
+    @property
+    def flow_run_name(self) -> str:
+        """Name of this attempt's flow run in Prefect."""
+        return self.name if self.attempt == 1 else f"{self.name}-{self.attempt}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """Key under which Prefect creates this attempt's flow run at most once."""
+        return f"flowrun-{self.uid}-{self.attempt}"
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the flow run in Prefect."""
+        return ["flowrun", f"flowrun:{self.namespace}/{self.name}"]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the flow run in Prefect; they lead back to the FlowRun object."""
+        return {
+            "flowrun.dev/name": self.name,
+            "flowrun.dev/namespace": self.namespace,
+            "flowrun.dev/uid": self.uid,
+            "flowrun.dev/attempt": str(self.attempt),
+        }
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> DriverEnvironment:
+        """Read the contract from environment variables.
+
+        Args:
+            env: usually `os.environ`.
+
+        Raises:
+            ContractError: a variable is missing or wrong; the message names it.
+        """
+        values: dict[str, Any] = {}
+        for field in cls.model_fields:
+            variable = _variable(field)
+            raw = env.get(variable)
+            if not raw:
+                continue
+            values[field] = _from_json(variable, raw) if field in ("parameters", "clusters") else raw
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ContractError(_explain(error)) from None
+
+
+class Result(_Model):
+    """What the driver reports when it ends, written to the container's termination log."""
+
+    flow_run_id: str | None = Field(default=None, description="Id of the flow run in Prefect, if one was created.")
+    type: ResultType = Field(description="Type of the terminal state.")
+    name: str = Field(description="Name of the terminal state, e.g. TimedOut.")
+    message: str = Field(default="", description="First lines of what happened.")
+    reason: Reason = Field(description="Why the run ended, as one CamelCase word.")
+
+    @property
+    def exit_code(self) -> int:
+        """0 if the flow completed, else 1."""
+        return 0 if self.type is ResultType.COMPLETED else 1
+
+    def to_bytes(self, limit: int = RESULT_LIMIT_BYTES) -> bytes:
+        """Serialise to JSON, with the message cut so that the whole fits.
+
+        Args:
+            limit: greatest length in bytes.
+        """
+        message = self.message
+        while True:
+            data = self.model_copy(update={"message": message}).model_dump_json(by_alias=True).encode()
+            excess = len(data) - limit
+            if excess <= 0 or not message:
+                return data
+            # At least one character goes per round; escaped ones weigh up to 12 bytes, so few rounds are needed.
+            message = message[: max(0, len(message) - max(1, excess // 12) - 1)]
+
+    def write(self, path: Path) -> None:
+        """Write the result where the kubelet picks it up.
+
+        Args:
+            path: the termination log.
+
+        Raises:
+            OSError: the file can't be written.
+        """
+        path.write_bytes(self.to_bytes())
+
+
+def clusters_from_env(env: Mapping[str, str]) -> tuple[ClusterContract, ...] | None:
+    """Read only the clusters of the run.
+
+    Args:
+        env: usually `os.environ`.
+
+    Returns:
+        The clusters; None outside a FlowRun.
+
+    Raises:
+        ContractError: FLOWRUN_CLUSTERS is not a list of clusters.
+    """
+    raw = env.get("FLOWRUN_CLUSTERS")
+    if not raw:
+        return () if "FLOWRUN_NAME" in env else None
+    entries = _from_json("FLOWRUN_CLUSTERS", raw)
+    try:
+        return _ClusterList.model_validate({"clusters": entries}).clusters
+    except ValidationError as error:
+        raise ContractError(_explain(error)) from None
+
+
+class _ClusterList(_Model):
+    clusters: tuple[ClusterContract, ...]
+
+
+def _variable(field: str) -> str:
+    return "FLOWRUN_" + field.upper()
+
+
+def _from_json(variable: str, raw: str) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise ContractError(f"{variable} is not valid JSON: {error}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors(include_url=False):
+        field, *path = [str(part) for part in problem["loc"]]
+        where = _variable(field) + "".join(f"[{part}]" for part in path)
+        parts.append(
+            f"{where} is not set" if problem["type"] == "missing" and not path else f"{where}: {problem['msg']}"
+        )
+    return "; ".join(parts)

@@ -1,0 +1,31 @@
+"""The Dask scheduler as a child of the driver: its command line and settings."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prefect_flowrun.contract import ClusterContract
+
+
+def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:
+    """Build the scheduler's command line and the environment variables to add.
+
+    Args:
+        cluster: the cluster as the operator describes it.
+    """
+    argv = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    # All interfaces: the workers come from other pods, through the Service.
+    argv += ["--host", "0.0.0.0", "--port", str(cluster.port)]  # noqa: S104
+    # HTTP (health, metrics) is served on this port although bokeh's dashboard, 0.5 s of imports, is off.
+    argv += ["--dashboard-address", f":{cluster.http_port}", "--no-dashboard"]
+    settings = {
+        # Prefect tasks are opaque and independent: with the stock 1.1 a task can queue behind a long one while another
+        # worker is free.
+        "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",
+        # Turns "no worker can be scheduled" into an error of the task instead of a hang.
+        "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": f"{cluster.startup_timeout_seconds:g}s",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return argv, settings

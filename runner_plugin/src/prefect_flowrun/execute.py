@@ -1,0 +1,98 @@
+"""Run the flow through Prefect's engine and say in the contract's terms how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncGenerator, Generator
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort, ParameterBindError, ParameterTypeError, Pause, SignatureMismatchError
+from prefect.flow_engine import run_flow
+from prefect.flows import Flow
+from prefect.states import Failed
+
+from prefect_flowrun import connections
+from prefect_flowrun import flow_run as records
+from prefect_flowrun.contract import Reason, Result, ResultType
+
+# What Prefect's engine writes before the validation error.
+_INVALID_PARAMETERS = "Validation of flow parameters failed"
+_REASONS = {
+    ResultType.COMPLETED: Reason.FLOW_COMPLETED,
+    ResultType.FAILED: Reason.FLOW_FAILED,
+    # The flow itself crashed, e.g. by sys.exit(): the user's doing, which no new cluster would mend.
+    ResultType.CRASHED: Reason.FLOW_FAILED,
+    ResultType.CANCELLED: Reason.FLOW_CANCELLED,
+}
+
+
+def execute(client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun) -> State[Any]:
+    """Run a flow to its end.
+
+    Args:
+        client: of the Prefect API.
+        flow: the flow, sync or async, generator or not.
+        flow_run: its record, not yet final; holds the parameters.
+
+    Returns:
+        The state the flow run ended in.
+
+    Raises:
+        BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
+    """
+    try:
+        if flow.isgenerator:
+            _consume(run_flow(flow, flow_run=flow_run), is_async=flow.isasync)
+            return _recorded_state(client, flow_run.id)
+        outcome = run_flow(flow, flow_run=flow_run, return_type="state")
+        if asyncio.iscoroutine(outcome):
+            outcome = asyncio.run(outcome)
+        return cast("State[Any]", outcome)
+    except (ParameterTypeError, ParameterBindError, SignatureMismatchError) as error:
+        # Names that the flow does not have: found before Prefect's engine has taken the run in hand.
+        return records.fail(client, flow_run.id, f"{_INVALID_PARAMETERS} with error: {error}")
+    except (Abort, Pause, Exception):
+        # The engine has reported a state, or the server has refused to let the run go on.
+        recorded = _recorded_state(client, flow_run.id)
+        if not recorded.is_final():
+            raise
+        # Nothing that the state tells, e.g. an error while the task runner closed: at least in the log.
+        traceback.print_exc()
+        return recorded
+
+
+def classify(state: State[Any], flow_run_id: UUID) -> Result:
+    """Turn a terminal state into the result.
+
+    Args:
+        state: a final state.
+        flow_run_id: the run it belongs to.
+    """
+    kind = ResultType(state.type.value)
+    message = state.message or ""
+    reason = _REASONS[kind]
+    if kind is ResultType.FAILED and message.startswith(_INVALID_PARAMETERS):
+        reason = Reason.INVALID_PARAMETERS
+    elif kind is not ResultType.COMPLETED and (failure := connections.startup_failure()):
+        reason, message = Reason.CLUSTER_STARTUP_FAILED, failure
+    return Result(flow_run_id=str(flow_run_id), type=kind, name=state.name or kind, message=message, reason=reason)
+
+
+def _consume(generator: Any, *, is_async: bool) -> None:
+    async def consume_async(items: AsyncGenerator[Any, None]) -> None:
+        async for _ in items:
+            pass
+
+    if is_async:
+        asyncio.run(consume_async(generator))
+    else:
+        for _ in cast("Generator[Any, None, None]", generator):
+            pass
+
+
+def _recorded_state(client: SyncPrefectClient, flow_run_id: UUID) -> State[Any]:
+    return client.read_flow_run(flow_run_id).state or Failed(message="The flow run has no state")

@@ -1,0 +1,217 @@
+"""What the tests on a real cluster need: kubectl, waiting, Prefect's API, and a hard kill from the node."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Raw = dict[str, Any]
+
+SIMPLE_FLOW = """
+import os, socket, time
+from prefect import flow, task
+
+@task(log_prints=True)
+def where(i, seconds=0.0):
+    time.sleep(seconds)
+    print("task", i)
+    return socket.gethostname()
+
+@flow
+def main(n: int = 4, seconds: float = 0.0):
+    hosts = [f.result() for f in [where.submit(i, seconds) for i in range(n)]]
+    return sorted(set(hosts))
+
+@flow
+def fails():
+    where.submit(0).result()
+    raise ValueError("the flow's own error")
+"""
+
+
+@dataclass
+class Cluster:
+    """kubectl with a kubeconfig, in one namespace."""
+
+    kubeconfig: str
+    namespace: str
+
+    def kubectl(self, *args: str, namespaced: bool = True, check: bool = True, stdin: str | None = None) -> str:
+        scope = ["--namespace", self.namespace] if namespaced and self.namespace else []
+        command = ["kubectl", "--kubeconfig", self.kubeconfig, *scope, *args]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return done.stdout if check else done.stdout + done.stderr
+
+    def apply(self, *manifests: Raw, dry_run: bool = False) -> str:
+        """Apply manifests; the error text is returned with dry_run (nothing is stored then)."""
+        text = yaml.safe_dump_all(manifests)
+        if dry_run:
+            return self.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
+        return self.kubectl("apply", "-f", "-", stdin=text)
+
+    def get(self, kind: str, name: str) -> Raw | None:
+        out = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(out) if out.strip() else None
+
+    def list(self, kind: str, selector: str = "") -> list[Raw]:
+        args = ["get", kind, "-o", "json"] + (["-l", selector] if selector else [])
+        items: list[Raw] = json.loads(self.kubectl(*args))["items"]
+        return items
+
+    def pods(self, selector: str) -> list[Raw]:
+        return self.list("pods", selector)
+
+    def workers(self, run: str) -> list[Raw]:
+        return self.pods(f"flowrun.dev/run={run},flowrun.dev/role=worker")
+
+    def driver(self, run: str) -> Raw | None:
+        found = self.pods(f"flowrun.dev/run={run},flowrun.dev/role=driver")
+        return found[0] if found else None
+
+    def run(self, name: str) -> Raw:
+        found = self.get("flowruns.flowrun.dev", name)
+        assert found is not None, f"FlowRun {name} is gone"
+        return found
+
+    def condition(self, name: str, type_: str) -> Raw:
+        conditions = self.run(name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_), {})
+
+    def wait_for(self, check: Callable[[], Any], timeout_s: float, what: str, every_s: float = 0.3) -> Any:
+        end = time.monotonic() + timeout_s
+        while True:
+            value = check()
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {timeout_s} s: {what}")
+            time.sleep(every_s)
+
+    def wait_result(self, name: str, timeout_s: float = 120) -> Raw:
+        """Wait for the run's result and return the condition Succeeded."""
+
+        def result() -> Raw | None:
+            found = self.condition(name, "Succeeded")
+            return found if found.get("status") in {"True", "False"} else None
+
+        try:
+            return self.wait_for(result, timeout_s, f"result of {name}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.describe(name)}") from error
+
+    def describe(self, name: str) -> str:
+        parts = [
+            self.kubectl("get", "flowruns.flowrun.dev", name, "-o", "yaml", check=False),
+            self.kubectl("get", "pods", "-o", "wide", check=False),
+            self.kubectl("logs", "-l", f"flowrun.dev/run={name}", "--tail=40", "--prefix", check=False),
+        ]
+        return "\n".join(parts)
+
+    def children(self, run: str) -> dict[str, list[str]]:
+        """Names of everything of ours that carries the run's label, but the record: finished Jobs and their pods."""
+        left: dict[str, list[str]] = {}
+        for kind in ("pods", "services", "jobs", "secrets", "taskclusters.flowrun.dev"):
+            for item in self.list(kind, f"flowrun.dev/run={run}"):
+                role = item["metadata"]["labels"].get("flowrun.dev/role")
+                ended = item.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+                if (kind == "pods" and role == "driver" and ended) or kind == "jobs":
+                    continue
+                left.setdefault(kind, []).append(item["metadata"]["name"])
+        return left
+
+    def wait_clean(self, run: str, timeout_s: float) -> None:
+        self.wait_for(lambda: not self.children(run), timeout_s, f"children of {run} gone: {self.children(run)}")
+
+    def operator_deployment(self) -> str:
+        found = self.list("deployments", "app.kubernetes.io/component=operator")
+        return str(found[0]["metadata"]["name"])
+
+    def prefect(self, method: str, path: str, body: Raw | None = None) -> Any:
+        """Call the bundled Prefect server through the API server's proxy."""
+        services = Cluster(self.kubeconfig, "flowrun-system").list(
+            "services", "app.kubernetes.io/component=prefect-server"
+        )
+        name = services[0]["metadata"]["name"]
+        url = f"/api/v1/namespaces/flowrun-system/services/http:{name}:4200/proxy/api{path}"
+        if method == "GET":
+            return json.loads(self.kubectl("get", "--raw", url, namespaced=False))
+        out = self.kubectl("create", "--raw", url, "-f", "-", namespaced=False, stdin=json.dumps(body or {}))
+        return json.loads(out)
+
+    def prefect_runs(self, run: str) -> list[Raw]:
+        uid = self.run(run)["metadata"]["uid"]
+        return self.prefect_runs_of_uid(uid)
+
+    def prefect_runs_of_uid(self, uid: str) -> list[Raw]:
+        keys = [f"flowrun-{uid}-{attempt}" for attempt in range(1, 6)]
+        found: list[Raw] = self.prefect("POST", "/flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": keys}}})
+        return found
+
+    def task_runs(self, flow_run_id: str) -> list[Raw]:
+        body = {"flow_runs": {"id": {"any_": [flow_run_id]}}, "limit": 200}
+        found: list[Raw] = self.prefect("POST", "/task_runs/filter", body)
+        return found
+
+
+def code(name: str = "code", text: str = SIMPLE_FLOW) -> Raw:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"flow.py": text}}
+
+
+def flow_run(name: str = "r", function: str = "main", workers: int | None = 2, **spec: Any) -> Raw:
+    clusters = [] if workers is None else [{"name": "default", "engine": "Dask", "workers": {"replicas": workers}}]
+    flow = {"entrypoint": f"flow.py:{function}", "source": {"configMap": "code"}}
+    if "parameters" in spec:
+        flow["parameters"] = spec.pop("parameters")
+    return {
+        "apiVersion": "flowrun.dev/v1alpha1",
+        "kind": "FlowRun",
+        "metadata": {"name": name},
+        "spec": {"flow": flow, "clusters": clusters, **spec},
+    }
+
+
+def kill_driver(uid: str) -> None:
+    """SIGKILL the driver process from the node: nothing inside a container can kill its PID 1.
+
+    Args:
+        uid: The FlowRun's, by which the process is found in its environment.
+    """
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"prefect_flowrun.driver" in command and f"FLOWRUN_UID={uid}".encode() in environment:
+            os.kill(int(process.name), signal.SIGKILL)
+            return
+    raise LookupError("the driver does not run on this host")
+
+
+def worker_processes(namespace: str) -> list[int]:
+    """Return the pids of a namespace's Dask workers on this host."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        try:
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"distributed.cli.dask_worker" in command and f"FLOWRUN_NAMESPACE={namespace}".encode() in environment:
+            found.append(int(process.name))
+    return found

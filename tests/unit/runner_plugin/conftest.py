@@ -1,0 +1,244 @@
+"""A real Prefect server, and real drivers and workers as subprocesses."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+FLOWS = Path(__file__).parent / "flows"
+# Before prefect is imported anywhere in this process: no test may touch the developer's own Prefect home.
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="flowrun-prefect-")
+
+STARTUP_S = 90
+RUN_S = 120
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class PrefectServer:
+    """The server of the session, and questions to it."""
+
+    url: str
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        response = httpx.post(f"{self.url}/{path}", json=body, timeout=30)
+        response.raise_for_status()
+        return response.json()
+
+    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
+        response = httpx.get(f"{self.url}/flow_runs/{flow_run_id}", timeout=30)
+        response.raise_for_status()
+        return dict(response.json())
+
+    def flow_runs_tagged(self, tag: str) -> list[dict[str, Any]]:
+        return list(self.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [tag]}}}))
+
+    def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
+        return list(self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}, "limit": 200}))
+
+    def task_states(self, flow_run_id: str, expected: int) -> list[str]:
+        """Final states of the task runs; the server records them from events, a little later."""
+        deadline = time.monotonic() + 20
+        while True:
+            states = sorted(run["state_type"] for run in self.task_runs(flow_run_id))
+            final = [state for state in states if state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")]
+            if len(final) >= expected or time.monotonic() > deadline:
+                return states
+            time.sleep(0.2)
+
+    def logs(self, flow_run_id: str) -> list[str]:
+        body = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "limit": 200}
+        return [entry["message"] for entry in self.post("logs/filter", body)]
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    home = tmp_path_factory.mktemp("prefect-server")
+    port = free_port()
+    env = {
+        **os.environ,
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "server.log").open("wb") as log:
+        process = subprocess.Popen([*command, "--no-ui"], env=env, stdout=log, stderr=log)
+    server = PrefectServer(f"http://127.0.0.1:{port}/api")
+    try:
+        _wait_until_healthy(server, process, home / "server.log")
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_until_healthy(server: PrefectServer, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/health", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the Prefect server did not start: {log.read_text()[-2000:]}")
+
+
+@dataclass
+class Drive:
+    """A driver, and the workers of its cluster."""
+
+    process: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+    log: Path
+    result_file: Path
+    env: dict[str, str]
+    server: PrefectServer
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def tag(self) -> str:
+        return f"flowrun:{self.env['FLOWRUN_NAMESPACE']}/{self.env['FLOWRUN_NAME']}"
+
+    def finish(self, timeout: float = RUN_S) -> dict[str, Any]:
+        """Wait for the driver and return its result."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the driver did not end:\n{self.output}") from None
+        assert self.result_file.exists(), self.output
+        result = dict(json.loads(self.result_file.read_text()))
+        assert code == (0 if result["type"] == "COMPLETED" else 1), (code, result)
+        return result
+
+    def wait_for_output(self, text: str, timeout: float = RUN_S) -> None:
+        deadline = time.monotonic() + timeout
+        while text not in self.output:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"{text!r} did not appear:\n{self.output}")
+            time.sleep(0.05)
+
+    def wait_for_file(self, path: Path, timeout: float = RUN_S) -> None:
+        deadline = time.monotonic() + timeout
+        while not path.exists():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"{path} did not appear:\n{self.output}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        for process in [self.process, *self.workers]:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+Driver = Callable[..., Drive]
+
+
+@pytest.fixture
+def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
+    """Start drivers: `drive(entrypoint, parameters, clusters=("default",), workers=1, cwd=..., **environment)`."""
+    drives: list[Drive] = []
+
+    def start(
+        entrypoint: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        clusters: tuple[str, ...] = ("default",),
+        workers: int = 1,
+        cwd: Path = FLOWS,
+        **environment: str,
+    ) -> Drive:
+        contracts = [_cluster(name) for name in clusters]
+        number = len(drives)
+        env = {
+            **_clean_environment(),
+            "PREFECT_HOME": str(tmp_path / f"home-{number}"),
+            "PREFECT_API_URL": prefect_server.url,
+            "FLOWRUN_NAME": f"run-{uuid.uuid4().hex[:8]}",
+            "FLOWRUN_NAMESPACE": "team",
+            "FLOWRUN_UID": str(uuid.uuid4()),
+            "FLOWRUN_ATTEMPT": "1",
+            "FLOWRUN_ENTRYPOINT": entrypoint,
+            "FLOWRUN_PARAMETERS": json.dumps(parameters or {}),
+            "FLOWRUN_CLUSTERS": json.dumps(contracts),
+            "FLOWRUN_TERMINATION_LOG": str(tmp_path / f"result-{number}"),
+            **environment,
+        }
+        started = [_start_worker(contract, index, env, tmp_path) for contract in contracts for index in range(workers)]
+        log = tmp_path / f"driver-{number}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "prefect_flowrun.driver"], cwd=cwd, env=env, stdout=output, stderr=output
+            )
+        driven = Drive(process, started, log, Path(env["FLOWRUN_TERMINATION_LOG"]), env, prefect_server)
+        drives.append(driven)
+        return driven
+
+    yield start
+    for driven in drives:
+        driven.stop()
+
+
+def _clean_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith(("FLOWRUN_", "PREFECT_", "DASK_"))}
+
+
+def _cluster(name: str) -> dict[str, Any]:
+    port = free_port()
+    return {
+        "name": name,
+        "engine": "Dask",
+        "activation": "OnStart",
+        "address": f"tcp://127.0.0.1:{port}",
+        "port": port,
+        "httpPort": free_port(),
+        "workers": 1,
+        "threadsPerWorker": 1,
+        "startupTimeoutSeconds": 60,
+    }
+
+
+def _start_worker(
+    contract: dict[str, Any], index: int, driver_env: dict[str, str], folder: Path
+) -> subprocess.Popen[bytes]:
+    env = {key: value for key, value in driver_env.items() if not key.startswith("FLOWRUN_")}
+    env["DASK_SCHEDULER_ADDRESS"] = contract["address"]
+    routes = ["prefect_flowrun.engines.dask_http", "distributed.http.health"]
+    env["DASK_DISTRIBUTED__WORKER__HTTP__ROUTES"] = json.dumps(routes)
+    contract.setdefault("workerHttpPorts", []).append(free_port())
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
+    command += ["--dashboard-address", f"127.0.0.1:{contract['workerHttpPorts'][-1]}"]
+    command += ["--nthreads", "1", "--memory-limit", "0", "--name", f"{contract['name']}-{index}"]
+    command += ["--death-timeout", "60", "--local-directory", str(folder / "dask")]
+    command += ["--preload", "prefect_flowrun.engines.dask_worker"]
+    # Not where the flow's files are: on a cluster the worker does not have them either.
+    home = folder / "worker"
+    home.mkdir(exist_ok=True)
+    with (folder / f"worker-{contract['name']}-{index}.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=home, env=env, stdout=log, stderr=log)
