@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Configuration files of the components. Needs env.sh.
 
-write_containerd_config() { # [disabled plugin]
+write_containerd_config() { # [disabled plugin], given after a crash
   cat >"$BOX/containerd.toml" <<EOF
 version = 2
 root = "$BOX/containerd"
@@ -26,6 +26,8 @@ disabled_plugins = [${1:+"\"$1\""}]
     default_runtime_name = "runc"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "$RUN/runc"
 EOF
 }
 
@@ -68,7 +70,7 @@ EOF
 }
 
 write_configs() {
-  write_containerd_config
+  write_containerd_config ""
   write_cni_config
   write_kubelet_config
   cat >"$BOX/kube-proxy.yaml" <<EOF

@@ -18,11 +18,11 @@ COMPONENTS="etcd containerd kube-apiserver kube-controller-manager kube-schedule
 PAUSE_IMAGE=localhost/flowrun-box-pause:1
 COREDNS_IMAGE=localhost/flowrun-box-coredns:1
 # Kernel settings that Kubernetes or we change; written down at start and put back by cluster-down.
-SYSCTLS="net.ipv4.ip_forward net.ipv4.conf.all.route_localnet fs.inotify.max_user_instances vm.overcommit_memory
+SYSCTLS="net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables net.ipv4.conf.all.route_localnet fs.inotify.max_user_instances vm.overcommit_memory
   vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes
   net.netfilter.nf_conntrack_max net.netfilter.nf_conntrack_tcp_timeout_established
   net.netfilter.nf_conntrack_tcp_timeout_close_wait"
 
-CTR="ctr -a $RUN/containerd.sock -n k8s.io"
+ctr_() { ctr -a "$RUN/containerd.sock" -n k8s.io "$@"; }
 
 kc() { "$KUBEBOX" kubectl --kubeconfig "$CERTS/admin.kubeconfig" --cache-dir "$BOX/kubectl-cache" "$@"; }

@@ -53,8 +53,8 @@ import_box_images() { # into the running containerd, unless these very archives 
   local want
   want="$PAUSE_TAR $COREDNS_TAR"
   if [ "$(cat "$BOX/imported" 2>/dev/null)" = "$want" ] &&
-    [ "$($CTR images ls -q | grep -cxe "$PAUSE_IMAGE" -e "$COREDNS_IMAGE")" = 2 ]; then return 0; fi
-  $CTR images import "$PAUSE_TAR" >>"$LOGS/import.log" 2>&1 && $CTR images import "$COREDNS_TAR" >>"$LOGS/import.log" 2>&1 ||
+    [ "$(ctr_ images ls -q | grep -cxe "$PAUSE_IMAGE" -e "$COREDNS_IMAGE")" = 2 ]; then return 0; fi
+  ctr_ images import "$PAUSE_TAR" >>"$LOGS/import.log" 2>&1 && ctr_ images import "$COREDNS_TAR" >>"$LOGS/import.log" 2>&1 ||
     fail_with_log import "containerd did not take the images of the cluster"
   printf '%s\n' "$want" >"$BOX/imported"
 }

@@ -2,6 +2,7 @@
 # Bridges, iptables rules and kernel settings, up and down. Needs env.sh.
 
 save_sysctls() { # once per boot: the values from before the cluster
+  # shellcheck disable=SC2086  # a list of names
   [ -f "$RUN/sysctl.before" ] || sysctl -e $SYSCTLS >"$RUN/sysctl.before" 2>/dev/null || true
 }
 
@@ -21,6 +22,9 @@ masquerade() { echo "-s $CLUSTER_CIDR ! -d $CLUSTER_CIDR -m comment --comment fl
 network_up() {
   save_sysctls
   sysctl -q -w net.ipv4.ip_forward=1
+  # Pods share one bridge: without this, answers of a Service's pod would not be translated back.
+  modprobe br_netfilter 2>/dev/null || true
+  sysctl -q -e -w net.bridge.bridge-nf-call-iptables=1 || true
   [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 1024 ] || sysctl -q -w fs.inotify.max_user_instances=1024
   # A bridge without ports carries the node's address: a dummy device is not in every kernel.
   ip link add "$NODE_BRIDGE" type bridge
@@ -37,6 +41,8 @@ network_up() {
   # shellcheck disable=SC2046
   iptables -w 5 -t nat -A POSTROUTING $(masquerade)
 }
+
+link_exists() { ip link show dev "$1" >/dev/null 2>&1; }
 
 # Prints an iptables-restore script that removes, from one saved table, the chains of Kubernetes and every rule
 # that jumps to them or bears our mark; all other rules stay as they are.
@@ -65,9 +71,9 @@ iptables_clean() {
 network_down() {
   local port bridge
   for bridge in "$POD_BRIDGE" "$NODE_BRIDGE"; do
-    [ -d "/sys/class/net/$bridge" ] || continue
-    for port in "/sys/class/net/$bridge/brif"/*; do
-      [ -e "$port" ] && ip link del "${port##*/}" 2>/dev/null || true
+    link_exists "$bridge" || continue
+    for port in $(ip -o link show master "$bridge" | awk -F'[ :@]+' '{ print $2 }'); do
+      ip link del "$port" 2>/dev/null || true
     done
     ip link del "$bridge" || warn "could not remove the bridge $bridge"
   done

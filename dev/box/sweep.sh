@@ -12,7 +12,7 @@ stop_control_plane() {
   for name in kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver; do
     mapfile -t -O ${#pids[@]} pids < <(box_pids "$name\$")
   done
-  stop_pids 3 "${pids[@]}"
+  stop_pids 0 "${pids[@]}" # nothing of theirs is kept: no reason to wait
 }
 
 stop_pods() { # kill what runs in pods, let a living containerd forget it
@@ -26,17 +26,17 @@ stop_pods() { # kill what runs in pods, let a living containerd forget it
 forget_containers() { # needs containerd running; its metadata of containers, not the images
   local ids
   for _ in 1 2 3 4 5; do
-    ids=$(timeout 10 $CTR containers ls -q 2>/dev/null) || return 1
+    ids=$(ctr_ --timeout 10s containers ls -q 2>/dev/null) || return 1
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2086
-    timeout 60 $CTR containers rm $ids >/dev/null 2>&1 || sleep 0.3
+    ctr_ --timeout 60s containers rm $ids >/dev/null 2>&1 || sleep 0.3
   done
   return 1
 }
 
 stop_runtime() {
   local pids
-  mapfile -t pids < <(box_pids '(etcd|containerd)$')
+  mapfile -t pids < <(box_pids 'containerd$')
   stop_pids 2 "${pids[@]}"
   mapfile -t pids < <(box_pids)
   stop_pids 0 "${pids[@]}"
@@ -56,7 +56,25 @@ unmount_all() { # folders...
     umount "$mount" 2>/dev/null || umount -l "$mount" 2>/dev/null || true
   done < <(mounts_below "$@")
   # Never delete below a mount: through a bind mount that would delete files of the host.
-  [ -z "$(mounts_below "$@")" ] || die "these mounts could not be removed:" "$(mounts_below "$@")"
+  [ -z "$(mounts_below "$@")" ] || die "some mounts could not be removed, see: grep flowrun-box /proc/self/mountinfo" "$(mounts_below "$@" | head -5)"
+}
+
+remove_cni_results() { # containerd's fixed place; the loopback network's name is not ours alone, the container's id is
+  local file id
+  for file in /var/lib/cni/results/flowrun-box-*-eth0; do
+    [ -e "$file" ] || continue
+    id=${file#*/flowrun-box-}
+    rm -f "$file" "/var/lib/cni/results/cni-loopback-${id%-eth0}-lo"
+  done
+}
+
+remove_shim_sockets() { # containerd's fixed place; those that nobody listens on any more
+  local socket listening
+  listening=$(ss -Hxl 2>/dev/null)
+  for socket in /run/containerd/s/*; do
+    case $listening in *"$socket"*) ;; *) rm -f "$socket" ;; esac
+  done
+  rmdir /run/containerd/s /run/containerd 2>/dev/null || true
 }
 
 remove_files() { # state folder
@@ -65,7 +83,8 @@ remove_files() { # state folder
   for link in /var/log/containers/*; do # the kubelet's fixed place for links to the logs of pods
     case $(readlink "$link" 2>/dev/null) in "$state"/*) rm -f "$link" ;; esac
   done
-  rm -f /var/lib/cni/results/flowrun-box-* /var/lib/cni/cache/results/flowrun-box-*
+  remove_cni_results
+  remove_shim_sockets
   rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,DEPRECATION,kubelet_internal_checkpoint}
   rmdir /var/log/containers /var/log/pods /var/lib/kubelet/device-plugins /var/lib/kubelet \
     /var/lib/cni/{results,cache/results,cache,networks,} 2>/dev/null || true
@@ -78,7 +97,7 @@ remove_cgroups() {
 }
 
 traces() { # is there anything of a cluster on this host?
-  [ -d "$RUN" ] || [ -n "$(box_pids)" ] || [ -d "/sys/class/net/$NODE_BRIDGE" ] || [ -d "/sys/class/net/$POD_BRIDGE" ] ||
+  [ -d "$RUN" ] || [ -n "$(box_pids)" ] || link_exists "$NODE_BRIDGE" || link_exists "$POD_BRIDGE" ||
     [ -n "$(mounts_below "$BOX")" ] || iptables-save 2>/dev/null | grep -q flowrun-box
 }
 

@@ -18,7 +18,13 @@ healthy() { # our cluster of this checkout runs, whole
   local name
   [ "$(owner)" = "$BOX" ] || return 1
   for name in $COMPONENTS; do is_alive "$name" || return 1; done
-  KUBEBOX=$(cat "$RUN/kubebox") && node_ready && dns_ready
+  KUBEBOX=$(cat "$RUN/kubebox") || return 1
+  # All processes live: wait for a busy node rather than throw away what the user has in the cluster.
+  local end=$((SECONDS + 30))
+  until node_ready && dns_ready; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.5
+  done
 }
 
 report_healthy() {
@@ -60,11 +66,11 @@ purge_containers() { # after a crash containerd would bring up the old pods' con
   [ -f "$BOX/containers-present" ] || return 0
   write_containerd_config io.containerd.grpc.v1.cri
   start_containerd
-  wait_for 30 containerd "containerd (cleaning)" $CTR version
+  wait_for 30 containerd "containerd (cleaning)" ctr_ version
   forget_containers || warn "some containers of the crashed cluster could not be removed"
   stop_pids 5 "$(cat "$RUN/containerd.pid")"
   rm -f "$RUN/containerd.pid"
-  write_containerd_config
+  write_containerd_config ""
 }
 
 make_volumes() { # fixed volumes: there is no provisioner; claims of any size up to 10Gi bind
@@ -93,7 +99,7 @@ start_cluster() {
   start_containerd
   make_certs
   start_apiserver
-  wait_for 30 containerd "containerd" $CTR version
+  wait_for 30 containerd "containerd" ctr_ version
   import_box_images
   say "etcd and containerd run, waiting for the API server"
   wait_for 60 kube-apiserver "the API server" kc get --raw=/readyz

@@ -57,8 +57,9 @@ write_build_secrets() { # folder
   done
   for conf in "${PIP_CONFIG_FILE:-}" "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf" /etc/pip.conf; do
     [ -f "$conf" ] || continue
-    # Written out by the build itself, in its temporary folder: one secret file less to mount.
-    echo "printf '%s\\n' $(quoted "$(cat "$conf")") > /tmp/.pip.conf; export PIP_CONFIG_FILE=/tmp/.pip.conf; trap 'rm -f /tmp/.pip.conf' EXIT" >>"$1/pip"
+    # The build writes it to its own /tmp for the time of the step: one secret less to mount.
+    printf "printf '%%s\\n' %s > /tmp/.pip.conf\n" "$(quoted "$(cat "$conf")")" >>"$1/pip"
+    printf "export PIP_CONFIG_FILE=/tmp/.pip.conf\ntrap 'rm -f /tmp/.pip.conf' EXIT\n" >>"$1/pip"
     ca=$(sed -n 's/^ *cert *= *//p' "$conf" | head -1)
     break
   done
@@ -85,7 +86,7 @@ build_image() { # name, tag, work folder with context and secrets, more argument
   local log=$LOCAL/log/image-${tag##*/}.log
   local args=(-t "$tag" -f "$ROOT/images/$name/Dockerfile" --secret "id=pip,src=$work/pip" --secret "id=ca,src=$work/ca" "$@")
   if [ "$BUILDER" = docker ]; then
-    quietly "$log" docker build "${args[@]}" "$work/context"
+    DOCKER_BUILDKIT=1 quietly "$log" docker build "${args[@]}" "$work/context"
     IMAGE_ID=$(docker image inspect -f '{{.Id}}' "$tag")
   else
     quietly "$log" buildah_ bud --layers --format oci --pull-never "${args[@]}" "$work/context"

@@ -3,6 +3,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 DEV=$ROOT/dev
+PATH=$PATH:/usr/sbin:/sbin # a plain `su` leaves them out
 LOCAL=$ROOT/.local
 CACHE=${FLOWRUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flowrun}
 export FLOWRUN_T0=${FLOWRUN_T0:-$EPOCHREALTIME} # shared with child scripts, so that all of them count from one start

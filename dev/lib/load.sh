@@ -12,25 +12,26 @@ load_image() { # provider, name, tag, image id
 
 load_into_box() { # name, tag, image id
   local name=$1 tag=$2 id=$3 seen=$BOX/loaded/$1
-  [ -S "$RUN/containerd.sock" ] || die "the cluster does not run: make cluster-up"
+  [ -S "$RUN/containerd.sock" ] && [ "$(cat "$RUN/owner" 2>/dev/null)" = "$BOX" ] ||
+    die "the cluster of this checkout does not run" "make cluster-up"
   mkdir -p "$BOX/loaded"
   if [ "$(cat "$seen" 2>/dev/null)" = "$id $(digest_in_box "$tag")" ]; then
     say "$name: the cluster has it already"
     return
   fi
   if [ "$BUILDER" = docker ]; then
-    docker save "$tag" | nice $CTR images import - >"$LOCAL/log/load-$name.log" 2>&1
+    docker save "$tag" | ctr_ images import - >"$LOCAL/log/load-$name.log" 2>&1
   else
     mkdir -p "$OCI"
     quietly "$LOCAL/log/export-$name.log" buildah_ push --disable-compression "$tag" "oci:$OCI:$name"
-    $CTR content ls -q | nice python3 "$DEV/lib/oci_archive.py" "$OCI" "$name" "$tag" |
-      nice $CTR images import - >"$LOCAL/log/load-$name.log" 2>&1
+    ctr_ content ls -q | nice python3 "$DEV/lib/oci_archive.py" "$OCI" "$name" "$tag" |
+      ctr_ images import - >"$LOCAL/log/load-$name.log" 2>&1
   fi || { show_log "$LOCAL/log/load-$name.log" && die "containerd did not take the image $tag"; }
   echo "$id $(digest_in_box "$tag")" >"$seen"
   say "$name: loaded as $tag"
 }
 
-digest_in_box() { $CTR images ls "name==$1" | awk 'NR == 2 { print $3 }'; }
+digest_in_box() { ctr_ images ls "name==$1" | awk 'NR == 2 { print $3 }'; }
 
 push_to_registry() { # name, tag
   if [ "$BUILDER" = docker ]; then

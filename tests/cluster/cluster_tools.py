@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 Raw = dict[str, Any]
 
@@ -55,7 +56,8 @@ class Cluster:
 
     def apply(self, *manifests: Raw, dry_run: bool = False) -> str:
         """Apply manifests; the error text is returned with dry_run (nothing is stored then)."""
-        text = yaml.safe_dump_all(manifests)
+        # JSON, not PyYAML's YAML: it leaves a key `n` unquoted, which Kubernetes reads as false (YAML 1.1).
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
         if dry_run:
             return self.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
         return self.kubectl("apply", "-f", "-", stdin=text)
@@ -137,17 +139,12 @@ class Cluster:
         found = self.list("deployments", "app.kubernetes.io/component=operator")
         return str(found[0]["metadata"]["name"])
 
-    def prefect(self, method: str, path: str, body: Raw | None = None) -> Any:
-        """Call the bundled Prefect server through the API server's proxy."""
-        services = Cluster(self.kubeconfig, "flowrun-system").list(
-            "services", "app.kubernetes.io/component=prefect-server"
-        )
-        name = services[0]["metadata"]["name"]
-        url = f"/api/v1/namespaces/flowrun-system/services/http:{name}:4200/proxy/api{path}"
-        if method == "GET":
-            return json.loads(self.kubectl("get", "--raw", url, namespaced=False))
-        out = self.kubectl("create", "--raw", url, "-f", "-", namespaced=False, stdin=json.dumps(body or {}))
-        return json.loads(out)
+    def prefect(self, path: str, body: Raw) -> Any:
+        """POST to the bundled Prefect server."""
+        request = urllib.request.Request(f"{forward(self.kubeconfig)}/api{path}", json.dumps(body).encode())
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return json.loads(response.read())
 
     def prefect_runs(self, run: str) -> list[Raw]:
         uid = self.run(run)["metadata"]["uid"]
@@ -155,13 +152,34 @@ class Cluster:
 
     def prefect_runs_of_uid(self, uid: str) -> list[Raw]:
         keys = [f"flowrun-{uid}-{attempt}" for attempt in range(1, 6)]
-        found: list[Raw] = self.prefect("POST", "/flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": keys}}})
+        found: list[Raw] = self.prefect("/flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": keys}}})
         return found
 
     def task_runs(self, flow_run_id: str) -> list[Raw]:
         body = {"flow_runs": {"id": {"any_": [flow_run_id]}}, "limit": 200}
-        found: list[Raw] = self.prefect("POST", "/task_runs/filter", body)
+        found: list[Raw] = self.prefect("/task_runs/filter", body)
         return found
+
+
+_forwards: dict[str, tuple[subprocess.Popen[str], str]] = {}
+
+
+def forward(kubeconfig: str) -> str:
+    """Return the URL of a port-forward to the bundled Prefect server, started at first use and when it has died."""
+    known = _forwards.get(kubeconfig)
+    if known is not None and known[0].poll() is None:
+        return known[1]
+    release = Cluster(kubeconfig, "flowrun-system")
+    name = release.list("services", "app.kubernetes.io/component=prefect-server")[0]["metadata"]["name"]
+    command = ["kubectl", "--kubeconfig", kubeconfig, "-n", "flowrun-system", "port-forward", f"svc/{name}", ":4200"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    atexit.register(process.terminate)
+    line = process.stdout.readline() if process.stdout else ""
+    found = re.search(r":(\d+) ->", line)
+    if found is None:
+        raise RuntimeError(f"no port-forward to {name}: {line!r}")
+    _forwards[kubeconfig] = (process, f"http://127.0.0.1:{found.group(1)}")
+    return _forwards[kubeconfig][1]
 
 
 def code(name: str = "code", text: str = SIMPLE_FLOW) -> Raw:

@@ -18,6 +18,9 @@ from flowrun_operator.model import Defaults
 
 # Time for the driver to tell Prefect that it was stopped; SIGKILL follows.
 DRIVER_GRACE_S = 8
+# The result is in the pod: a Job that went sooner would take it along while the operator is restarted (F04). With the
+# operator alive the Job goes with its FlowRun, at the run's own TTL.
+_SHORTEST_JOB_TTL_S = 3600
 # Coordinators of one driver share its network: each gets a range of ports.
 _FIRST_PORT = 8786
 _PORTS_EACH = 10
@@ -38,7 +41,7 @@ def driver_job(run: FlowRun, attempt: int, defaults: Defaults) -> dict[str, Any]
     all_labels = labels(run.metadata.name, attempt, role=ROLE_DRIVER)
     spec: dict[str, Any] = {
         "backoffLimit": 0,
-        "ttlSecondsAfterFinished": run.spec.ttl_seconds_after_finished,
+        "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, _SHORTEST_JOB_TTL_S),
         "template": pod_template(_driver(run, attempt, defaults, all_labels), run.spec.driver),
     }
     if run.spec.active_deadline_seconds:
@@ -117,7 +120,9 @@ def _prefect(run: FlowRun, attempt: int, defaults: Defaults) -> PrefectOptions:
         return run.spec.prefect
     secret = run.spec.prefect.api_key_secret
     if secret is None and defaults.prefect_api_key_set:
-        secret = SecretKey(name=f"{attempt_name(run.metadata.name, attempt)}-prefect", key=KEY_IN_SECRET)
+        # With the uid: the Secret of a deleted run of the same name may still be there, about to be collected.
+        name = f"{attempt_name(run.metadata.name, attempt)}-prefect-{run.metadata.uid[:8]}"
+        secret = SecretKey(name=name, key=KEY_IN_SECRET)
     return PrefectOptions(api_url=defaults.prefect_api_url, api_key_secret=secret)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -58,5 +58,5 @@ def parse_result(text: str | None) -> Result | None:
         return None
     try:
         return Result.model_validate(json.loads(text))
-    except (ValueError, ValidationError):
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return None

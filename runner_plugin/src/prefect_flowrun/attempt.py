@@ -11,7 +11,6 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.context import SyncClientContext
 
 from prefect_flowrun import execute, flow_run, redirect
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
@@ -38,10 +37,8 @@ class Attempt:
         """
         redirect.install(self._env.clusters, self._env.task_runners)
         try:
-            # Prefect's engine takes its client from this context instead of building one (a TLS context, a connection).
-            flow_run.require_api_url()
-            with SyncClientContext.get_or_create() as context:
-                return self._run(context.client)
+            with flow_run.connected(API_TIMEOUT_S) as client:
+                return self._run(client)
         except flow_run.PrefectUnreachableError as error:
             return self._failure(ResultType.CRASHED, Reason.PREFECT_UNREACHABLE, str(error))
 
@@ -76,7 +73,7 @@ class Attempt:
         return execute.classify(execute.execute(client, flow, record), record.id)
 
     def _create(self, client: SyncPrefectClient, flow_name: str) -> FlowRun:
-        record = flow_run.create(client, self._env, flow_name, API_TIMEOUT_S)
+        record = flow_run.create(client, self._env, flow_name)
         self._flow_run_id = record.id
         return record
 

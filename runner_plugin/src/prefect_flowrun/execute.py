@@ -55,8 +55,9 @@ def execute(client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun) 
     except (ParameterTypeError, ParameterBindError, SignatureMismatchError) as error:
         # Names that the flow does not have: found before Prefect's engine has taken the run in hand.
         return records.fail(client, flow_run.id, f"{_INVALID_PARAMETERS} with error: {error}")
-    except (Abort, Pause, Exception):
-        # The engine has reported a state, or the server has refused to let the run go on.
+    # Not BaseException: Prefect's TerminationSignal means that this process is being ended.
+    except (Abort, Pause, Exception, SystemExit):
+        # The engine has reported a state (also after sys.exit() in a flow), or the server refuses to let the run go on.
         recorded = _recorded_state(client, flow_run.id)
         if not recorded.is_final():
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import FlowRunCreate
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import SyncClientContext
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed, Failed, Pending, to_state_create
 
@@ -23,14 +26,31 @@ class PrefectUnreachableError(Exception):
     """The Prefect API does not answer, or refuses us."""
 
 
-def require_api_url() -> None:
-    """Refuse to go on without an API: Prefect would start a private server, and every worker one of its own.
+@contextmanager
+def connected(timeout: float) -> Iterator[SyncPrefectClient]:
+    """Connect to the Prefect API; what runs inside, Prefect's engine included, shares the one client.
+
+    Args:
+        timeout: seconds during which an API that does not answer is tried again.
 
     Raises:
-        PrefectUnreachableError: no API URL is set.
+        PrefectUnreachableError: no API URL is set, or the API did not answer in time, or it refuses us.
     """
-    if not PREFECT_API_URL.value():
+    if not (url := PREFECT_API_URL.value()):
+        # Prefect would start a private server, and every worker one of its own.
         raise PrefectUnreachableError("PREFECT_API_URL is not set")
+    with ExitStack() as stack:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                # Asks the server for its version.
+                client = stack.enter_context(SyncClientContext()).client
+                break
+            except (httpx.HTTPError, RuntimeError) as error:
+                if _is_final(error) or time.monotonic() > deadline:
+                    raise PrefectUnreachableError(_explain(url, error)) from error
+            time.sleep(RETRY_INTERVAL_S)
+        yield client
 
 
 def hurried_client(timeout: float) -> SyncPrefectClient:
@@ -42,33 +62,30 @@ def hurried_client(timeout: float) -> SyncPrefectClient:
     return get_client(sync_client=True, httpx_settings={"timeout": timeout})
 
 
-def create(client: SyncPrefectClient, env: DriverEnvironment, flow_name: str, timeout: float) -> FlowRun:
+def create(client: SyncPrefectClient, env: DriverEnvironment, flow_name: str) -> FlowRun:
     """Create this attempt's flow run, or find it if a driver before this one has.
 
     Args:
         client: of the Prefect API.
         env: the contract: name, tags, labels, parameters, idempotency key.
         flow_name: name of the flow in Prefect.
-        timeout: seconds during which an API that does not answer is tried again.
 
     Raises:
-        PrefectUnreachableError: the API did not answer in time, or refused.
+        PrefectUnreachableError: the API does not answer, or refuses.
     """
-    # The first request of the run, so it doubles as the check whether there is an API at all.
-    flow_id = _first_request(client, flow_name, timeout)
-    wanted = FlowRunCreate(
-        flow_id=flow_id,
-        name=env.flow_run_name,
-        parameters=env.parameters,
-        tags=env.tags,
-        labels=env.labels,
-        idempotency_key=env.idempotency_key,
-        state=to_state_create(Pending()),
-    )
     try:
+        wanted = FlowRunCreate(
+            flow_id=client.create_flow_from_name(flow_name),
+            name=env.flow_run_name,
+            parameters=env.parameters,
+            tags=env.tags,
+            labels=env.labels,
+            idempotency_key=env.idempotency_key,
+            state=to_state_create(Pending()),
+        )
         response = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
     except httpx.HTTPError as error:
-        raise PrefectUnreachableError(_explain(client, error)) from error
+        raise PrefectUnreachableError(_explain(str(client.api_url), error)) from error
     return FlowRun.model_validate(response.json())
 
 
@@ -107,24 +124,17 @@ def fail(client: SyncPrefectClient, flow_run_id: UUID, message: str) -> State[An
     return state
 
 
-def _first_request(client: SyncPrefectClient, flow_name: str, timeout: float) -> UUID:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            return client.create_flow_from_name(flow_name)
-        except httpx.HTTPStatusError as error:
-            # A server that starts answers 5xx for a while; a 4xx stays one.
-            if error.response.status_code < 500 or time.monotonic() > deadline:
-                raise PrefectUnreachableError(_explain(client, error)) from error
-        except httpx.HTTPError as error:
-            if time.monotonic() > deadline:
-                raise PrefectUnreachableError(_explain(client, error)) from error
-        time.sleep(RETRY_INTERVAL_S)
-
-
-def _explain(client: SyncPrefectClient, error: httpx.HTTPError) -> str:
+def _is_final(error: Exception) -> bool:
+    """Tell whether asking again is no use."""
     if isinstance(error, httpx.HTTPStatusError):
-        answer = f"answered {error.response.status_code}: {error.response.text[:200]}"
-    else:
-        answer = f"does not answer: {type(error).__name__}: {error}"
-    return f"The Prefect API at {client.api_url} {answer}"
+        return error.response.status_code < 500
+    # Prefect wraps what kept it from reaching the server; its own RuntimeError means versions that don't fit.
+    return not isinstance(error, httpx.HTTPError) and error.__cause__ is None
+
+
+def _explain(url: str, error: Exception) -> str:
+    if isinstance(error.__cause__, httpx.HTTPError):
+        error = error.__cause__
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"The Prefect API at {url} answers {error.response.status_code}: {error.response.text[:200]}"
+    return f"The Prefect API at {url} can't be used: {type(error).__name__}: {error}"

@@ -1,8 +1,10 @@
-"""The driver as the operator runs it: a real process, a real scheduler as its child, real workers, a real Prefect server."""
+"""The driver as the operator runs it: real processes for driver, scheduler and workers, and a real Prefect server."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,13 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+FLOWS = Path(__file__).parent / "flows"
 NAMES = {"names": ["arthur", "trillian", "ford", "marvin"]}
 
 
 @pytest.mark.parametrize("function", ["greetings", "default_greetings"])
-def test_the_unmodified_greetings_flow_runs_all_eight_tasks_though_it_waits_for_none(
-    drive, prefect_server, function
-):
+def test_the_unmodified_greetings_flow_runs_all_eight_tasks_though_it_waits_for_none(drive, prefect_server, function):
     driven = drive(f"greetings.py:{function}", NAMES, workers=2)
     result = driven.finish()
     assert (result["type"], result["reason"]) == ("COMPLETED", "FlowCompleted")
@@ -77,7 +78,9 @@ def test_futures_map_wait_helper_modules_and_exceptions_work_as_in_prefect(drive
 def test_a_task_run_depends_on_the_task_runs_whose_futures_it_was_given(drive, prefect_server):
     result = drive("flows.py:everything").finish()
     runs = prefect_server.task_runs(result["flowRunId"])
-    inputs = [entry["id"] for run in runs for entries in run["task_inputs"].values() for entry in entries if "id" in entry]
+    inputs = [
+        entry["id"] for run in runs for entries in run["task_inputs"].values() for entry in entries if "id" in entry
+    ]
     assert len(set(inputs)) >= 4
 
 
@@ -113,12 +116,17 @@ def test_a_generator_flow_runs_to_its_end(drive):
         ("missing.py:flow", ["no file 'missing.py'"]),
         ("flows.py:no_such_flow", ["no_such_flow"]),
         ("flows.py:double", ["not a flow"]),
-        ("syntax_error.py:broken", ["SyntaxError", "syntax_error.py", "line 5"]),
+        ("syntax_error.py:broken", ["SyntaxError", "syntax_error.py", "line 4"]),
         ("import_error.py:broken", ["No module named 'no_such_package_anywhere'", "import_error.py:1"]),
     ],
 )
-def test_a_flow_that_cannot_be_loaded_is_reported_in_its_authors_terms(drive, prefect_server, entrypoint, hints):
-    driven = drive(entrypoint, clusters=())
+def test_a_flow_that_cannot_be_loaded_is_reported_in_its_authors_terms(
+    drive, prefect_server, tmp_path, entrypoint, hints
+):
+    code = tmp_path / "code"
+    shutil.copytree(FLOWS, code)
+    (code / "syntax_error.py").write_text("from prefect import flow\n\n@flow\ndef broken(:\n    pass\n")
+    driven = drive(entrypoint, clusters=(), cwd=code)
     result = driven.finish()
     assert (result["type"], result["reason"]) == ("FAILED", "FlowLoadFailed")
     assert all(hint in result["message"] for hint in hints), result["message"]
@@ -250,10 +258,8 @@ def test_a_worker_is_ready_only_once_it_is_registered_with_its_scheduler(drive, 
     answers: list[int] = []
     deadline = time.monotonic() + 60
     while (not answers or answers[-1] != 200) and time.monotonic() < deadline:
-        try:
+        with contextlib.suppress(httpx.HTTPError):
             answers.append(httpx.get(f"http://127.0.0.1:{port}/ready", timeout=2).status_code)
-        except httpx.HTTPError:
-            pass
         time.sleep(0.02)
     assert answers[-1] == 200
     assert set(answers) <= {503, 200}

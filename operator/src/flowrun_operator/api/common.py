@@ -24,7 +24,10 @@ Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
 class ApiModel(BaseModel):
     """Base of every part of the API: camelCase outside, snake_case inside."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+    # An error must not carry a run's parameters or environment into the log.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", hide_input_in_errors=True
+    )
 
     def to_api(self) -> dict[str, Any]:
         """Return the object as the API server stores it: camelCase, without unset fields."""

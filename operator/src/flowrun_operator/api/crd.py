@@ -58,8 +58,6 @@ def _flatten(node: Any, defs: dict[str, Any]) -> Any:
             flat[key] = _flatten(value, defs)
     if flat.get("type") == "integer":
         flat["format"] = "int64" if "Generation" in str(node.get("title")) else "int32"
-    if "pattern" in flat:
-        flat["pattern"] = flat["pattern"]
     return flat
 
 

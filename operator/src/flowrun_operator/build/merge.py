@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-# Lists whose items are told apart by a key, as in Kubernetes' strategic merge patch.
-_KEYS = ("name", "mountPath")
+# Lists whose items are told apart by a key, as in Kubernetes' strategic merge patch: volumeMounts have both keys, and
+# one volume may be mounted twice.
+_KEYS = ("mountPath", "name")
 
 
 def merged(base: Any, over: Any) -> Any:

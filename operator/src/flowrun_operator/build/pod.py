@@ -72,9 +72,13 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
     }
     spec.update({key: value for key, value in optional.items() if value})
     template: dict[str, Any] = merged({"metadata": {}, "spec": spec}, options.pod_template or {})
-    # Ours last: without its labels a pod would be lost to us.
-    template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **parts.labels}
-    return template
+    # Ours last: without its labels a pod would be lost to us. The user's template has no schema: it may hold null.
+    metadata = _object(template["metadata"])
+    return {**template, "metadata": {**metadata, "labels": {**_object(metadata.get("labels")), **parts.labels}}}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _container(parts: PodParts, options: PodOptions) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def decide_cluster(view: ClusterView, now: datetime) -> Plan:
     return Plan(
         actions=tuple(actions),
         status=_status(view, workers, _problem(view, workers), now),
+        # A delayed status would be computed anew when the lost pods are gone, and never count them.
+        final=workers.newly_lost > 0,
         requeue_after_s=check,
     )
 

@@ -29,8 +29,6 @@ from flowrun_operator.model import AttemptView, RunView
 _LOOK_UP_AFTER_S = 1.0
 # A pod that is silent for this long is asked why.
 _EXPLAIN_AFTER_S = 3.0
-# The stop of a driver: time to tell Prefect, within the bar of 10 s for everything to be gone.
-STOP_GRACE_S = 5
 
 
 def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
@@ -40,11 +38,11 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
         case Expire():
             plan = Plan(actions=(Delete("FlowRun", view.run.metadata.name, view.run.metadata.uid),))
         case Settle(check_after_s=after):
-            plan = Plan(actions=tuple(remove(view, keep=None)), requeue_after_s=after)
+            plan = Plan(actions=tuple(_stop_all(view, keep_ended=True)), requeue_after_s=after)
         case Finish():
             plan = _finish(view, verdict, now)
         case Hold():
-            stops = tuple(_stop_all(view))
+            stops = tuple(_stop_all(view, keep_ended=False))
             plan = Plan(actions=stops, status=run_status.held(view, verdict, now), final=bool(stops))
         case StartAttempt():
             plan = _start(view, verdict, now)
@@ -66,30 +64,47 @@ def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
     return actions
 
 
-def _stop_all(view: RunView) -> list[Action]:
+def _stop_all(view: RunView, *, keep_ended: bool) -> list[Action]:
+    """Stop drivers and remove the rest; `keep_ended` spares the Job of a driver that has ended, for its log."""
     jobs: list[Action] = [
         Delete("Job", a.job.name, a.job.uid)
         for a in view.attempts
-        if a.job is not None and not a.job.finished and not a.job.deleting
+        if a.job is not None
+        and not a.job.finished
+        and not a.job.deleting
+        and not (keep_ended and a.driver is not None and a.driver.terminated is not None)
     ]
     return [*jobs, *remove(view, keep=None)]
 
 
 def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
+    """Write the result and remove clusters and workers.
+
+    A driver to be stopped goes with the next decision (`Settle`), when the result is written: after a crash in between
+    its missing Job would look like one deleted by hand (F01).
+    """
     outcome = verdict.outcome
-    actions: list[Action] = _stop_all(view) if verdict.stop_driver else remove(view, keep=None)
+    actions = remove(view, keep=None)
     current = view.current
     api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
     if not outcome.reported and current is not None and api_url:
         actions.append(ReportToPrefect(current.number, api_url, outcome.type, outcome.message))
-    return Plan(actions=tuple(actions), status=run_status.finished(view, outcome, now), final=True)
+    return Plan(
+        actions=tuple(actions),
+        status=run_status.finished(view, outcome, now),
+        final=True,
+        requeue_after_s=0 if verdict.stop_driver else None,
+    )
 
 
 def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
     actions: list[Action] = remove(view, keep=None)
     api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
-    if verdict.failed is not None and not verdict.failed.reported and api_url and verdict.wait_s > 0:
-        actions.append(ReportToPrefect(verdict.number - 1, api_url, verdict.failed.type, verdict.failed.message))
+    failed = verdict.number - 1
+    closed = any(a.number == failed and a.completion_time for a in view.run.status.attempts)
+    # Once: in the decision that closes the failed attempt, not in those that wait for the next.
+    if verdict.failed is not None and not verdict.failed.reported and not closed and api_url:
+        actions.append(ReportToPrefect(failed, api_url, verdict.failed.type, verdict.failed.message))
     if verdict.wait_s == 0:
         uid = view.run.metadata.uid
         secret = key_secret(view.run, verdict.number, view.defaults)

@@ -1,7 +1,7 @@
 """Expiry: what happens to a run that has its result.
 
 The result is never changed again. Children are removed on every pass, so a delete that failed is repeated; the record
-goes when its time is over. The Job carries the same TTL and goes by itself should the operator be dead.
+goes when its time is over. The Job carries a TTL too (no shorter) and goes by itself should the operator be dead.
 """
 
 from datetime import datetime, timedelta

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.contract import Result, ResultType, parse_result
 from flowrun_operator.decide.plan import AttemptOutcome
-from flowrun_operator.model import AttemptView, PodFacts
+from flowrun_operator.model import AttemptView, PodFacts, Terminated
 
 # Ends that come from the flow or its user; every other one is the infrastructure's.
 _FLOW_REASONS = {"FlowCompleted", "FlowFailed", "FlowCancelled", "FlowLoadFailed", "InvalidParameters"}
@@ -18,7 +18,11 @@ _SIGKILL_EXIT = 137
 
 def attempt_outcome(attempt: AttemptView) -> AttemptOutcome | None:
     """Return how an attempt ended, or None while it has not."""
+    ended = _end_of_driver(attempt.driver)
+    if ended is not None and not ended.infrastructure:
+        return ended
     if attempt.job is not None and attempt.job.failure and attempt.job.failure.reason == "DeadlineExceeded":
+        # Before a driver's "Terminated": it was the deadline that stopped it.
         return AttemptOutcome(
             reason="DeadlineExceeded",
             message="the attempt took longer than activeDeadlineSeconds",
@@ -26,14 +30,21 @@ def attempt_outcome(attempt: AttemptView) -> AttemptOutcome | None:
             infrastructure=False,
             reported=False,
         )
-    if attempt.driver is not None and attempt.driver.terminated is not None:
-        result = parse_result(attempt.driver.terminated.message)
-        return _from_result(result) if result else _killed(attempt.driver)
+    if ended is not None:
+        return ended
     if attempt.job is None:
         return _lost("DriverDeleted", "the driver's Job was deleted")
-    if attempt.job.failure is not None:
+    # Jobs and pods come by different watches: while the pod looks alive its end, with the result, is still to come.
+    if attempt.job.failure is not None and (attempt.driver is None or attempt.driver.deleting):
         return _lost("DriverLost", f"the driver's pod is gone: {attempt.job.failure.message}")
     return None
+
+
+def _end_of_driver(driver: PodFacts | None) -> AttemptOutcome | None:
+    if driver is None or driver.terminated is None:
+        return None
+    result = parse_result(driver.terminated.message)
+    return _from_result(result) if result else _killed(driver.terminated)
 
 
 def _from_result(result: Result) -> AttemptOutcome:
@@ -48,10 +59,7 @@ def _from_result(result: Result) -> AttemptOutcome:
     )
 
 
-def _killed(driver: PodFacts) -> AttemptOutcome:
-    terminated = driver.terminated
-    if terminated is None:  # the caller has looked
-        raise ValueError(driver)
+def _killed(terminated: Terminated) -> AttemptOutcome:
     if terminated.reason == "OOMKilled":
         return _lost(
             "DriverOutOfMemory", "the driver exceeded its memory limit: raise spec.driver.resources.limits.memory"

@@ -7,7 +7,7 @@ inside the driver).
 from datetime import datetime, timedelta
 
 from flowrun_operator.decide.outcome import attempt_outcome
-from flowrun_operator.decide.plan import AttemptOutcome, Finish, StartAttempt, Verdict
+from flowrun_operator.decide.plan import AttemptOutcome, Finish, Hold, StartAttempt, Verdict
 from flowrun_operator.model import RunView
 
 _BACKOFF_S = (0, 5, 15, 30, 60)
@@ -20,6 +20,8 @@ def retry(view: RunView, now: datetime) -> Verdict:
     if current is None:
         return None
     if any(a.number == current.number and a.reason == STOPPED for a in view.run.status.attempts):
+        if current.job is not None and not current.job.finished:
+            return Hold(reason="Stopping", message=f"attempt {current.number} is being stopped")
         return StartAttempt(current.number + 1)  # it was suspended, not lost
     outcome = attempt_outcome(current)
     if outcome is None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from flowrun_operator.api.common import ConditionStatus
 from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FlowRunStatus
-from flowrun_operator.api.naming import attempt_name
+from flowrun_operator.api.naming import attempt_name, cluster_name
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.plan import AttemptOutcome, Hold, StartAttempt
@@ -58,10 +58,6 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
     current = view.current
     driver = _driver_running(current)
     running = driver[1] is ConditionStatus.TRUE
-    attempts = list(view.run.status.attempts)
-    if current is not None and all(a.number != current.number for a in attempts):
-        created = current.job.created_at if current.job else None
-        attempts.append(AttemptStatus(number=current.number, start_time=created or now))
     succeeded = (
         condition("Succeeded", None, "Running", "the flow runs")
         if running
@@ -71,7 +67,7 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
         view,
         now,
         state="Running" if running else "Starting",
-        attempts=attempts,
+        attempts=_recorded(view, now),
         conditions=[
             succeeded,
             driver,
@@ -83,7 +79,7 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
 
 def held(view: RunView, verdict: Hold, now: datetime) -> FlowRunStatus:
     """Status while nothing may run."""
-    attempts = list(view.run.status.attempts)
+    attempts = _recorded(view, now)
     if attempts and attempts[-1].completion_time is None:
         attempts[-1] = attempts[-1].model_copy(update={"completion_time": now, "reason": STOPPED})
     return _status(
@@ -147,12 +143,19 @@ def _status(
     )
 
 
-def _close(view: RunView, outcome: AttemptOutcome, now: datetime) -> list[AttemptStatus]:
-    """Return the attempts with the newest one ended."""
+def _recorded(view: RunView, now: datetime) -> list[AttemptStatus]:
+    """Return the attempts with the current one among them, even if no status has told of it yet."""
     attempts = list(view.run.status.attempts)
     current = view.current
     if current is not None and all(a.number != current.number for a in attempts):
-        attempts.append(AttemptStatus(number=current.number, start_time=current.job.created_at if current.job else now))
+        created = current.job.created_at if current.job else None
+        attempts.append(AttemptStatus(number=current.number, start_time=created or now))
+    return attempts
+
+
+def _close(view: RunView, outcome: AttemptOutcome, now: datetime) -> list[AttemptStatus]:
+    """Return the attempts with the newest one ended."""
+    attempts = _recorded(view, now)
     if attempts and attempts[-1].completion_time is None:
         ended = {"completion_time": now, "reason": outcome.reason, "message": outcome.message[:1024] or None}
         attempts[-1] = attempts[-1].model_copy(update=ended)
@@ -185,6 +188,10 @@ def _clusters_ready(view: RunView, current: AttemptView | None) -> _Bare:
         cluster = existing.get(spec.name)
         if cluster is not None and cluster.problem is not None:
             return condition("ClustersReady", False, cluster.problem.reason, f"{spec.name}: {cluster.problem.message}")
+        if cluster is None and current is not None:
+            refused = view.problems.get(cluster_name(view.run.metadata.name, current.number, spec.name))
+            if refused is not None:
+                return condition("ClustersReady", False, refused.reason, f"{spec.name}: {refused.message}")
         ready = cluster.ready_workers if cluster else 0
         if ready < spec.workers.replicas:
             waiting.append(f"{spec.name}: {ready} of {spec.workers.replicas} workers ready")

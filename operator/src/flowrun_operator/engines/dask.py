@@ -130,13 +130,18 @@ def _memory_limit(cluster: TaskCluster) -> str:
     return _bytes(limit) if limit is not None else "0"
 
 
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
+_DECIMAL = {"m": 10**-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
 def _bytes(quantity: int | str) -> str:
-    """Return a Kubernetes quantity in bytes; Dask reads `Mi` as a unit it doesn't know."""
+    """Return a Kubernetes quantity in bytes; Dask reads `Mi` as a unit it doesn't know, and `m` as mega.
+
+    What is no quantity is passed on: the API server refuses the pod and says why.
+    """
     text = str(quantity)
-    for unit, factor in _UNITS.items():
-        if text.endswith(unit):
-            return str(int(float(text.removesuffix(unit)) * factor))
-    return text
+    unit = next((unit for unit in (*_BINARY, *_DECIMAL) if text.endswith(unit)), "")
+    try:
+        return str(int(float(text.removesuffix(unit)) * {**_BINARY, **_DECIMAL, "": 1}[unit]))
+    except (ValueError, OverflowError):
+        return text

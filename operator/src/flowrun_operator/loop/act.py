@@ -60,6 +60,7 @@ class Actor:
         self._key = prefect_api_key
         self._limit = asyncio.Semaphore(_CONCURRENCY)
         self._reports: set[asyncio.Task[None]] = set()
+        self._look_ups: dict[str, asyncio.Task[None]] = {}
 
     async def carry_out(self, actions: Iterable[Action], namespace: str, run_uid: str) -> bool:
         """Carry out a plan's actions.
@@ -95,7 +96,7 @@ class Actor:
                 case Explain(uid=uid):
                     await self._explain(uid, namespace)
                 case LookUpFlowRun():
-                    await self._look_up(action, run_uid)
+                    self._look_up(action, run_uid)
                 case ReportToPrefect():
                     self._report(action, run_uid)
         return True
@@ -168,12 +169,20 @@ class Actor:
         if found is not None:
             self._cache.explanations[uid] = found
 
-    async def _look_up(self, action: LookUpFlowRun, run_uid: str) -> None:
+    def _look_up(self, action: LookUpFlowRun, run_uid: str) -> None:
+        """Look up in the background, one at a time for a run: a slow Prefect holds up nobody (F28)."""
+        key = idempotency_key(run_uid, action.attempt)
+        if key not in self._look_ups:
+            self._look_ups[key] = asyncio.create_task(self._find(action, run_uid, key))
+
+    async def _find(self, action: LookUpFlowRun, run_uid: str, key: str) -> None:
         try:
-            found = await self._prefect.find(action.api_url, idempotency_key(run_uid, action.attempt))
+            found = await self._prefect.find(action.api_url, key)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
             log.debug("Prefect was not asked for a flow run: %s", error)
             return
+        finally:
+            self._look_ups.pop(key, None)
         if found is not None:
             self._cache.flow_runs[run_uid][action.attempt] = found
 

@@ -38,8 +38,10 @@ class Cache:
             return False
         if at(raw, "metadata", "uid") in self._gone:
             return False
-        self._objects[kind][namespace, name] = raw
         run = label(raw, LABEL_RUN)
+        if known is not None:  # its label may have been changed by hand
+            self._by_run[kind, namespace, label(known, LABEL_RUN)].discard(name)
+        self._objects[kind][namespace, name] = raw
         if run:
             self._by_run[kind, namespace, run].add(name)
         return True

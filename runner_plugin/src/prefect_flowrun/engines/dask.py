@@ -64,7 +64,7 @@ class DaskEngine:
     def start_local(cls) -> DaskEngine:
         """Start a Dask cluster on this machine, for a flow that runs outside a FlowRun."""
         # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
-        cluster = distributed.LocalCluster(dashboard_address=":0", set_as_default=False)
+        cluster = distributed.LocalCluster(dashboard_address=":0")
         return cls(distributed.Client(cluster, set_as_default=False), cluster)
 
     def submit(

@@ -17,15 +17,21 @@ import contextlib
 import gc
 import importlib
 import logging
+import os
+import threading
 import time
 from typing import Any
 
 from distributed.comm import connect
 
+from prefect_flowrun.engines.drain import drain_process
+
 logger = logging.getLogger("distributed.worker.flowrun")
 
 POLL_TIMEOUT_S = 0.5
 POLL_INTERVAL_S = 0.05
+DRAIN_TIMEOUT_S = 1.0
+EXIT_GRACE_S = 2.0
 
 # What the first task of a plain flow imports, found by comparing sys.modules before and after it.
 WARM_MODULES = (
@@ -69,6 +75,21 @@ def warm_up() -> None:
     finally:
         gc.freeze()
         gc.enable()
+
+
+async def dask_teardown(worker: Any) -> None:
+    """Send the last logs, and make sure that the process ends though a task may still run.
+
+    A worker closes when its scheduler has gone, and with it the run. Task threads can't be interrupted, and the
+    interpreter would wait for them at exit, for as long as the task takes.
+
+    Args:
+        worker: the `distributed.Worker` that is closing.
+    """
+    leave = threading.Timer(EXIT_GRACE_S, os._exit, args=(0,))
+    leave.daemon = True
+    leave.start()
+    await asyncio.to_thread(drain_process, DRAIN_TIMEOUT_S)
 
 
 async def wait_for_scheduler(address: str, connection_args: dict[str, Any]) -> None:

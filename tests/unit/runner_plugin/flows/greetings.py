@@ -1,5 +1,7 @@
 """The flow of Prefect's "Dask and Ray task runners" page."""
 
+# ruff: noqa: T201 - printing is all that it does
+
 from prefect import flow, task
 from prefect_dask.task_runners import DaskTaskRunner
 

@@ -1,0 +1,40 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from operator_testing.builders import a_run, raw_run
+from pydantic import ValidationError
+
+from flowrun_operator.api.common import Condition
+from flowrun_operator.api.flowrun import FlowRun
+
+
+def test_times_are_written_as_kubernetes_writes_them():
+    berlin = datetime(2026, 11, 22, 13, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=1)))
+    condition = Condition(type="Ready", status="True", reason="Ok", last_transition_time=berlin)
+    assert condition.to_api()["lastTransitionTime"] == "2026-11-22T12:00:00Z"
+
+
+def test_unset_fields_are_not_written():
+    assert "completionTime" not in a_run().status.to_api()
+
+
+def test_fields_of_a_later_release_are_ignored():
+    assert a_run({"novelty": 1}).spec.flow.entrypoint == "etl.py:etl"
+
+
+@pytest.mark.parametrize("entrypoint", ["etl.py:etl", "flows/etl.py:etl", "pkg.mod.func", "pkg.mod:func"])
+def test_entrypoints_that_are_understood(entrypoint):
+    assert a_run({"flow": {"entrypoint": entrypoint}}).spec.flow.entrypoint == entrypoint
+
+
+@pytest.mark.parametrize("entrypoint", ["etl", "etl.py:", "a b.py:f", "etl.py:f()", "x; rm -rf /.a b"])
+def test_entrypoints_that_are_refused(entrypoint):
+    with pytest.raises(ValidationError):
+        a_run({"flow": {"entrypoint": entrypoint}})
+
+
+def test_I5_an_invalid_object_is_refused_without_telling_its_contents():
+    secret = raw_run(spec={"env": [{"name": "TOKEN", "value": "hunter2"}], "image": ["hunter2"]})
+    with pytest.raises(ValidationError) as caught:
+        FlowRun.model_validate(secret)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,142 @@
+import pytest
+from operator_testing.builders import a_job, a_pod, an_attempt, ended_pod, message
+
+from flowrun_operator.contract import ResultType
+from flowrun_operator.decide.outcome import attempt_outcome
+from flowrun_operator.model import Problem
+
+DEADLINE = Problem("DeadlineExceeded", "too long")
+BACKOFF = Problem("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+
+# name, attempt, reason, type, infrastructure, reported
+TABLE = [
+    ("success", an_attempt(driver=ended_pod(message())), "FlowCompleted", "COMPLETED", False, True),
+    (
+        "a flow that failed is not the infrastructure's fault",
+        an_attempt(driver=ended_pod(message("FAILED", "FlowFailed"), 1)),
+        "FlowFailed",
+        "FAILED",
+        False,
+        True,
+    ),
+    (
+        "a flow cancelled in Prefect",
+        an_attempt(driver=ended_pod(message("CANCELLED", "FlowCancelled"), 1)),
+        "FlowCancelled",
+        "CANCELLED",
+        False,
+        True,
+    ),
+    (
+        "a lost coordinator is the infrastructure's fault and told again",
+        an_attempt(driver=ended_pod(message("CRASHED", "CoordinatorLost"), 1)),
+        "CoordinatorLost",
+        "CRASHED",
+        True,
+        False,
+    ),
+    (
+        "exit code 0 counts for nothing without a message (F20)",
+        an_attempt(driver=ended_pod("", 0)),
+        "DriverExited",
+        "CRASHED",
+        True,
+        False,
+    ),
+    (
+        "a message of somebody else counts for nothing",
+        an_attempt(driver=ended_pod("Traceback (most recent call last)", 1)),
+        "DriverExited",
+        "CRASHED",
+        True,
+        False,
+    ),
+    ("out of memory (F20)", an_attempt(driver=ended_pod("", 137, "OOMKilled")), "DriverOutOfMemory", "CRASHED", True,
+     False),
+    ("kill -9 (F20)", an_attempt(driver=ended_pod("", 137, "Error")), "DriverKilled", "CRASHED", True, False),
+    ("evicted (F22)", an_attempt(driver=ended_pod("low on memory", -1, "Evicted")), "DriverExited", "CRASHED", True,
+     False),
+    ("Job deleted by hand (F14)", an_attempt(job=None, driver=None), "DriverDeleted", "CRASHED", True, False),
+    (
+        "pod gone, Job failed",
+        an_attempt(job=a_job(failure=BACKOFF), driver=None),
+        "DriverLost",
+        "CRASHED",
+        True,
+        False,
+    ),
+    (
+        "pod being deleted, Job failed",
+        an_attempt(job=a_job(failure=BACKOFF), driver=a_pod(deleting=True)),
+        "DriverLost",
+        "CRASHED",
+        True,
+        False,
+    ),
+    ("deadline", an_attempt(job=a_job(failure=DEADLINE)), "DeadlineExceeded", "FAILED", False, False),
+    (
+        "a driver that the deadline stopped says Terminated; the deadline is the reason",
+        an_attempt(job=a_job(failure=DEADLINE), driver=ended_pod(message("CRASHED", "Terminated"), 1)),
+        "DeadlineExceeded",
+        "FAILED",
+        False,
+        False,
+    ),
+    (
+        "a result of the flow outranks a deadline that struck later (a sidecar kept the pod)",
+        an_attempt(job=a_job(failure=DEADLINE), driver=ended_pod(message())),
+        "FlowCompleted",
+        "COMPLETED",
+        False,
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("attempt", "expected"), [(r[1], r[2:]) for r in TABLE], ids=[r[0] for r in TABLE])
+def test_outcome_table(attempt, expected):
+    outcome = attempt_outcome(attempt)
+    assert (outcome.reason, outcome.type, outcome.infrastructure, outcome.reported) == expected
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param(an_attempt(), id="running"),
+        pytest.param(an_attempt(driver=None), id="no pod yet"),
+        pytest.param(an_attempt(driver=a_pod(phase="Pending", running=False)), id="pending"),
+        pytest.param(an_attempt(driver=a_pod(deleting=True)), id="pod being deleted: it may still tell its result"),
+        pytest.param(an_attempt(job=a_job(finished=True)), id="Job complete, the pod's end not seen yet"),
+        pytest.param(an_attempt(job=a_job(deleting=True)), id="Job being deleted"),
+    ],
+)
+def test_an_attempt_without_an_end_has_no_outcome(attempt):
+    assert attempt_outcome(attempt) is None
+
+
+def test_F07_a_failed_job_seen_before_its_pods_end_waits_for_the_result_in_the_pod():
+    # Jobs and pods come by different watches: the Job's failure may overtake the driver's message.
+    early = an_attempt(job=a_job(failure=BACKOFF, finished=True), driver=a_pod(running=True))
+    assert attempt_outcome(early) is None
+    late = an_attempt(job=a_job(failure=BACKOFF, finished=True), driver=ended_pod(message("FAILED", "FlowFailed"), 1))
+    assert attempt_outcome(late).reason == "FlowFailed"
+
+
+def test_the_flow_run_of_the_result_is_kept():
+    flow_run = attempt_outcome(an_attempt(driver=ended_pod(message()))).flow_run
+    assert (flow_run.id, flow_run.state) == ("f-1", "Completed")
+
+
+def test_a_result_without_a_flow_run_has_none():
+    text = message("FAILED", "FlowLoadFailed", flowRunId=None)
+    assert attempt_outcome(an_attempt(driver=ended_pod(text, 1))).flow_run is None
+
+
+@pytest.mark.parametrize("type_", list(ResultType))
+def test_every_type_of_result_is_read(type_):
+    assert attempt_outcome(an_attempt(driver=ended_pod(message(type_.value, "FlowFailed")))).type is type_
+
+
+@pytest.mark.parametrize("text", ["[" * 4096, "{}", "null", "[]", '"COMPLETED"', "\x00", '{"type": "DONE"}'])
+def test_F30_no_termination_message_breaks_the_decision(text):
+    assert attempt_outcome(an_attempt(driver=ended_pod(text, 1))).reason == "DriverExited"

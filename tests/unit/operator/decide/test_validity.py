@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import pytest
+from operator_testing.builders import DASK_CLUSTER, DEFAULTS, NOW, a_run, a_view, an_attempt
+
+from flowrun_operator.decide import decide_run
+from flowrun_operator.decide.validity import validity
+
+RAY = {"name": "gpu", "engine": "Ray"}
+ON_DEMAND = {**DASK_CLUSTER, "activation": "OnDemand"}
+BARE = replace(DEFAULTS, image="", prefect_api_url=None)
+
+TABLE = [
+    ("an ordinary run", {}, DEFAULTS, None),
+    ("a run without clusters", {"clusters": []}, DEFAULTS, None),
+    ("an engine that is not there yet", {"clusters": [RAY]}, DEFAULTS, "EngineNotSupported"),
+    ("an activation that is not there yet", {"clusters": [ON_DEMAND]}, DEFAULTS, "ActivationNotSupported"),
+    ("no Prefect API", {}, BARE, "PrefectApiUrlMissing"),
+    ("no image", {"prefect": {"apiUrl": "http://p/api"}}, BARE, "ImageMissing"),
+    ("all given by the run", {"prefect": {"apiUrl": "http://p/api"}, "image": "mine:1"}, BARE, None),
+]
+
+
+@pytest.mark.parametrize(("spec", "defaults", "reason"), [r[1:] for r in TABLE], ids=[r[0] for r in TABLE])
+def test_validity_table(spec, defaults, reason):
+    verdict = validity(a_view(run=a_run(spec), defaults=defaults), NOW)
+    assert (verdict and verdict.outcome.reason) == reason
+
+
+def test_a_run_that_was_started_stays_valid_when_the_defaults_change():
+    assert validity(a_view(an_attempt(), defaults=BARE), NOW) is None
+
+
+def test_an_invalid_run_ends_without_a_child_and_says_why():
+    plan = decide_run(a_view(run=a_run({"clusters": [RAY]})), NOW)
+    assert plan.actions == ()
+    assert plan.status.conditions[0].reason == "EngineNotSupported"
+    assert "'gpu'" in plan.status.conditions[0].message

@@ -1,0 +1,50 @@
+import pytest
+
+from flowrun_operator.observe.events import explanation, refusal_reason
+
+QUOTA = 'pods "etl-1-x" is forbidden: exceeded quota: team, requested: pods=1, used: pods=10, limited: pods=10'
+NEEDS_LIMITS = 'pods "etl-1-x" is forbidden: failed quota: team: must specify limits.memory'
+POD_SECURITY = (
+    'pods "etl-1-x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+)
+
+
+def event(message: str, reason: str = "FailedCreate", type_: str = "Warning", **times) -> dict:
+    return {"type": type_, "reason": reason, "message": message, **times}
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (QUOTA, "QuotaExceeded"),
+        (NEEDS_LIMITS, "QuotaExceeded"),
+        (POD_SECURITY, "PodSecurityViolation"),
+        ('admission webhook "x" denied the request: no', None),
+        ("", None),
+    ],
+)
+def test_F16_a_refusal_gets_a_reason_that_users_know(message, reason):
+    assert refusal_reason(message) == reason
+
+
+def test_F16_a_warning_about_the_jobs_pod_explains_it():
+    found = explanation([event(QUOTA, lastTimestamp="2026-11-22T12:00:00Z")])
+    assert (found.reason, found.message) == ("QuotaExceeded", QUOTA)
+
+
+def test_other_warnings_keep_their_own_reason():
+    assert explanation([event('configmap "code" not found', "FailedMount")]).reason == "FailedMount"
+
+
+def test_normal_events_explain_nothing():
+    assert explanation([event("Pulling image", "Pulling", "Normal")]) is None
+    assert explanation([]) is None
+
+
+def test_the_newest_warning_counts_in_whichever_field_its_time_stands():
+    old = event("old", "FailedScheduling", lastTimestamp="2026-11-22T12:00:00Z", eventTime=None)
+    new = event("new", "FailedMount", lastTimestamp=None, eventTime="2026-11-22T12:00:05.123456Z")
+    series = event("newest", "FailedAttach", series={"lastObservedTime": "2026-11-22T12:01:00.000000Z"})
+    assert explanation([new, old]).reason == "FailedMount"
+    assert explanation([new, series, old]).reason == "FailedAttach"
+    assert explanation([event("no time at all", "Odd")]).reason == "Odd"

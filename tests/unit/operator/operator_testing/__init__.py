@@ -1,0 +1,1 @@
+"""Test objects and an in-memory API server for the operator's unit tests."""

@@ -1,0 +1,171 @@
+"""The driver's own process matters: children, PID 1, signals, what an import costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from prefect_flowrun import coordinators
+from prefect_flowrun.contract import Activation, ClusterContract
+
+
+def cluster(**changes):
+    values = {"name": "default", "engine": "Dask", "address": "tcp://127.0.0.1:1", "port": 1, "http_port": 2}
+    return ClusterContract(**{**values, **changes})
+
+
+@pytest.fixture
+def child(monkeypatch):
+    """Coordinators whose processes run the given Python code."""
+
+    def use(code):
+        spec = ("scheduler", lambda _: ([sys.executable, "-u", "-c", textwrap.dedent(code)], {}))
+        monkeypatch.setattr(coordinators, "_SPECS", {"Dask": spec})
+
+    return use
+
+
+def test_a_coordinator_that_ends_unasked_is_told_at_once_with_its_name_and_exit_code(child, capfd):
+    child("import sys; print('address in use'); sys.exit(7)")
+    lost, told = [], threading.Event()
+    running = coordinators.Coordinators(on_lost=lambda message: (lost.append(message), told.set()))
+    running.start([cluster()])
+    assert told.wait(20)
+    assert lost == ["The Dask scheduler of cluster 'default' ended unasked (exit code 7)"]
+    assert running.check() == lost[0]
+    assert "[scheduler default] address in use\n" in capfd.readouterr().out
+
+
+def test_stopping_is_not_a_loss_and_kills_what_does_not_listen(child):
+    child("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)")
+    lost = []
+    running = coordinators.Coordinators(on_lost=lost.append)
+    running.start([cluster(), cluster(name="second")])
+    time.sleep(0.5)
+    begin = time.monotonic()
+    running.stop()
+    running.stop()
+    assert time.monotonic() - begin < 10
+    assert (lost, running.check()) == ([], None)
+
+
+def test_a_cluster_on_demand_is_not_started_with_the_run(child):
+    child("import sys; sys.exit(1)")
+    lost = []
+    running = coordinators.Coordinators(on_lost=lost.append)
+    running.start([cluster(activation=Activation.ON_DEMAND)])
+    time.sleep(0.3)
+    assert (lost, running.check()) == ([], None)
+
+
+def test_an_engine_that_is_not_supported_is_an_error_before_anything_starts():
+    with pytest.raises(NotImplementedError, match="Ray"):
+        coordinators.Coordinators(on_lost=print).start([cluster(), cluster(name="ray", engine="Ray")])
+
+
+def run_split(code):
+    script = "from prefect_flowrun import init\ninit.split_off_driver()\n" + textwrap.dedent(code)
+    return subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def test_pid_1_ends_with_the_exit_code_of_the_driver():
+    assert run_split("import sys; sys.exit(5)").wait(20) == 5
+    assert run_split("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").wait(20) == 128 + 9
+
+
+def test_pid_1_passes_sigterm_on_to_the_driver():
+    process = run_split("""
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+        print("up")
+        time.sleep(60)
+    """)
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 4
+
+
+STUCK = """
+    import os, sys, threading, time
+    from prefect_flowrun.shutdown import Shutdown
+    shutdown = Shutdown()
+    shutdown.install_handler()
+    shutdown.start_watching()
+    def force(cause):
+        print(cause.reason, cause.message, flush=True)
+        os._exit(6)
+    shutdown.on_force(force)
+    print("up", flush=True)
+"""
+
+
+def run_stuck(code):
+    script = textwrap.dedent(STUCK) + textwrap.dedent(code)
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def test_sigterm_ends_a_process_whose_main_thread_runs_no_python_code():
+    # One long call into C, during which no Python signal handler can run; it lets go of the interpreter's lock.
+    process = run_stuck("import hashlib; hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)")
+    assert process.stdout.readline() == "up\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 6
+    assert process.stdout.read().startswith("Terminated")
+
+
+def test_a_request_from_inside_takes_the_same_road_and_keeps_its_reason():
+    process = run_stuck("""
+        from prefect_flowrun.contract import Reason
+        threading.Timer(0.2, shutdown.request, args=(Reason.COORDINATOR_LOST, "gone")).start()
+        try:
+            time.sleep(60)
+        except BaseException as error:
+            print(type(error).__name__, flush=True)
+        time.sleep(60)
+    """)
+    assert process.wait(20) == 6
+    assert process.stdout.read().split("\n")[:3] == ["up", "Terminated", "CoordinatorLost gone"]
+
+
+def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
+    process = run_stuck("""
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=time.sleep, args=(60,))
+        child.start()
+        time.sleep(0.3)
+        child.terminate()
+        child.join()
+        time.sleep(2.5)
+        print(child.exitcode, shutdown.cause, flush=True)
+        os._exit(0)
+    """)
+    assert process.wait(20) == 0
+    assert process.stdout.read().split("\n")[1] == "-15 None"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("prefect_flowrun", {"prefect", "pydantic", "distributed"}),
+        ("prefect_flowrun.driver", {"prefect", "distributed", "httpx"}),
+        ("prefect_flowrun.entry", {"prefect", "pydantic", "distributed"}),
+        ("prefect_flowrun.engines.dask_worker", {"prefect", "pydantic"}),
+        ("prefect_flowrun.engines.dask_http", {"prefect", "pydantic"}),
+        ("prefect_flowrun.task_runner", {"distributed", "dask"}),
+        ("prefect_flowrun.redirect", {"distributed", "dask", "prefect_dask"}),
+    ],
+)
+def test_importing_a_module_does_not_import_what_it_must_not_wait_for(module, absent):
+    script = f"import {module}, sys; print(*sorted(set(sys.modules) & {absent!r}))"
+    env = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.strip() == ""
