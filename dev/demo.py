@@ -71,23 +71,34 @@ def prefect_api() -> Iterator[str | None]:
             forward.terminate()
 
 
+def ask(api: str, path: str, body: dict[str, Any]) -> Any:
+    """POST to Prefect's API; None when it does not answer."""
+    request = urllib.request.Request(api + path, json.dumps(body).encode(), method="POST")
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return json.loads(response.read())
+    except OSError:
+        return None
+
+
 def task_counts(api: str | None, flow_run_id: str | None) -> tuple[int, int]:
     """Return how many task runs have ended and how many there are."""
     if api is None or flow_run_id is None:
         return 0, 0
-    counts = []
-    for states in (["COMPLETED", "FAILED", "CRASHED", "CANCELLED"], None):
-        body: dict[str, Any] = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
-        if states:
-            body["task_runs"] = {"state": {"type": {"any_": states}}}
-        request = urllib.request.Request(f"{api}/task_runs/count", json.dumps(body).encode(), method="POST")
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=5) as response:
-                counts.append(int(response.read()))
-        except OSError:
-            return 0, 0
-    return counts[0], counts[1]
+    every = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+    ended = {**every, "task_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}}
+    return ask(api, "/task_runs/count", ended) or 0, ask(api, "/task_runs/count", every) or 0
+
+
+def printed_lines(api: str | None, flow_run_id: str | None) -> list[str]:
+    """Return what flow and tasks printed, from Prefect's logs: those of the workers are among them."""
+    if api is None or flow_run_id is None:
+        return []
+    body = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+    lines = [str(entry["message"]) for entry in ask(api, "/logs/filter", body) or []]
+    own = ("Beginning flow run", "View at", "Finished in state", "Waiting for", "Created task run")
+    return [line for line in lines if not line.startswith(own)]
 
 
 def condition(run: dict[str, Any], type_: str) -> dict[str, Any]:
@@ -103,6 +114,8 @@ def view(run: dict[str, Any], counts: tuple[int, int], since: float, stages: dic
     wanted = sum(c.get("workers", 0) for c in status.get("clusters", []))
     if ready and ready == wanted:
         stages.setdefault("workers", time.monotonic() - since)
+    if "workers" in stages:  # they leave when the flow ends; what counts here is that they came
+        ready = wanted
     if condition(run, "DriverRunning")["status"] == "True":
         stages.setdefault("driver", time.monotonic() - since)
     if counts[0]:
@@ -153,10 +166,10 @@ def example(path: Path, api: str | None) -> bool:
     run = follow(name, api)
     result = condition(run, "Succeeded")
     good = result["status"] == "True"
-    console.print(Text(f"{result['reason']}: {result['message']}", style="green" if good else "red"))
-    log = kubectl("logs", "-l", f"flowrun.dev/run={name},flowrun.dev/role=driver", "--tail=-1")
-    printed = [line for line in log.splitlines() if "Flow run" in line or "Task run" in line]
-    console.print("\n".join(printed[-8:]), style="dim", markup=False)
+    console.print()
+    said = f"{result['reason']}: {result['message']}" if result["message"] else result["reason"]
+    console.print(Text(said, style="green" if good else "red"))
+    console.print("\n".join(printed_lines(api, run["status"].get("flowRun", {}).get("id"))), style="dim", markup=False)
     # The pods of the cluster are gone; the driver's is kept for its log until the TTL.
     deadline = time.monotonic() + 15
     while kubectl("get", "pods", "-l", f"flowrun.dev/run={name},flowrun.dev/role=worker", "-o", "name"):
@@ -175,12 +188,11 @@ def main() -> None:
         good = [example(ROOT / "examples" / name, api) for name in ("greetings.yaml", "model_selection.yaml")]
     console.rule("what next")
     kubeconfig = os.environ.get("KUBECONFIG") or ".local/kubeconfig"
-    console.print(f"export KUBECONFIG={kubeconfig}", markup=False)
+    console.print(f"export KUBECONFIG={kubeconfig}", markup=False, soft_wrap=True)
     console.print("kubectl get flowruns.flowrun.dev -o wide")
     if service := prefect_service():
-        console.print(
-            f"Prefect UI: http://localhost:4200 after  kubectl -n {RELEASE_NAMESPACE} port-forward svc/{service} 4200"
-        )
+        command = f"kubectl -n {RELEASE_NAMESPACE} port-forward svc/{service} 4200"
+        console.print(f"{command}   # Prefect UI: http://localhost:4200", soft_wrap=True)
     console.print("make cluster-down   # removes the cluster")
     sys.exit(0 if all(good) else 1)
 

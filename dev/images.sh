@@ -16,6 +16,7 @@ done
 # the other's stage "deps" as BASE and its finished image as PARENT.
 declare -A PARENT=(
   [examples]=runtime
+  [bench]=runtime
 )
 DEFAULT="operator runtime examples"
 
@@ -44,7 +45,7 @@ provider=${provider:-$(choose_provider)}
 [ "$provider" != existing ] || [ -n "${IMAGE_REGISTRY:-}" ] ||
   die "an existing cluster gets its images from a registry" "IMAGE_REGISTRY=registry.example.com/team make images"
 exec 8>"$CACHE/images.lock"
-flock 8
+flock -n 8 || { say "waiting for another image build on this machine" && flock 8; }
 choose_builder
 work=$(mktemp -d "$CACHE/.build.XXXXXX")
 trap 'builder_clean; rm -rf --one-file-system "$work"' EXIT

@@ -2,7 +2,6 @@
 # Image builds: with docker where it answers, else with buildah. Needs common.sh, packages.sh, box/base-image.sh.
 
 STORE=$CACHE/containers # buildah's images and layers
-OCI=$CACHE/oci          # what was exported from it, as one OCI layout: layers that images share are there once
 
 choose_builder() { # sets BUILDER
   if docker_answers; then
@@ -58,7 +57,7 @@ write_build_secrets() { # folder
   for conf in "${PIP_CONFIG_FILE:-}" "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf" /etc/pip.conf; do
     [ -f "$conf" ] || continue
     # The build writes it to its own /tmp for the time of the step: one secret less to mount.
-    printf "printf '%%s\\n' %s > /tmp/.pip.conf\n" "$(quoted "$(cat "$conf")")" >>"$1/pip"
+    printf "printf '%%s\\\\n' %s > /tmp/.pip.conf\n" "$(quoted "$(cat "$conf")")" >>"$1/pip"
     printf "export PIP_CONFIG_FILE=/tmp/.pip.conf\ntrap 'rm -f /tmp/.pip.conf' EXIT\n" >>"$1/pip"
     ca=$(sed -n 's/^ *cert *= *//p' "$conf" | head -1)
     break

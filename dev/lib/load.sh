@@ -10,7 +10,7 @@ load_image() { # provider, name, tag, image id
   esac
 }
 
-load_into_box() { # name, tag, image id
+load_into_box() { # name, tag, image id; exports to a folder below $work
   local name=$1 tag=$2 id=$3 seen=$BOX/loaded/$1
   [ -S "$RUN/containerd.sock" ] && [ "$(cat "$RUN/owner" 2>/dev/null)" = "$BOX" ] ||
     die "the cluster of this checkout does not run" "make cluster-up"
@@ -22,10 +22,11 @@ load_into_box() { # name, tag, image id
   if [ "$BUILDER" = docker ]; then
     docker save "$tag" | ctr_ images import - >"$LOCAL/log/load-$name.log" 2>&1
   else
-    mkdir -p "$OCI"
-    quietly "$LOCAL/log/export-$name.log" buildah_ push --disable-compression "$tag" "oci:$OCI:$name"
-    ctr_ content ls -q | nice python3 "$DEV/lib/oci_archive.py" "$OCI" "$name" "$tag" |
+    # Not compressed: the layers' digests are then the same at every export, and known to containerd.
+    quietly "$LOCAL/log/export-$name.log" buildah_ push --disable-compression "$tag" "dir:$work/$name"
+    ctr_ content ls -q | nice python3 "$DEV/lib/oci_archive.py" "$work/$name" "$tag" |
       ctr_ images import - >"$LOCAL/log/load-$name.log" 2>&1
+    rm -rf "${work:?}/$name"
   fi || { show_log "$LOCAL/log/load-$name.log" && die "containerd did not take the image $tag"; }
   echo "$id $(digest_in_box "$tag")" >"$seen"
   say "$name: loaded as $tag"

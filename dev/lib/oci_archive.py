@@ -1,69 +1,44 @@
-"""Writes one image of an OCI layout to stdout as a tar archive, without the blobs that the receiver has already.
+"""Writes an exported image to stdout as an OCI archive, without the blobs that the receiver has already.
 
-usage: oci_archive.py LAYOUT REF NAME < digests-of-the-receiver, one per line
+usage: oci_archive.py FOLDER NAME < digests that the receiver has, one per line
 
-The image gets NAME in the archive. Blobs of the layout that no image of it needs any more are deleted. Layers are
-shared by images and by their successive builds: a change of source sends a few kilobytes instead of a gigabyte.
+FOLDER is what `buildah push IMAGE dir:FOLDER` wrote; the image gets NAME in the archive. Layers are shared by images
+and by their successive builds: after a change of source a few kilobytes are sent instead of a gigabyte.
 """
 
+import hashlib
 import io
 import json
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any
-
-REF = "org.opencontainers.image.ref.name"
 
 
-def load(layout: Path, digest: str) -> dict[str, Any]:
-    """The JSON document with this digest."""
-    document: dict[str, Any] = json.loads(blob(layout, digest).read_text())
-    return document
-
-
-def blob(layout: Path, digest: str) -> Path:
-    """Path of a blob; digest is "sha256:HEX"."""
-    return layout / "blobs" / digest.replace(":", "/")
-
-
-def needed(layout: Path, manifest_digest: str) -> list[str]:
-    """Digests of the manifest, its configuration and its layers."""
-    manifest = load(layout, manifest_digest)
-    return [manifest_digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
-
-
-def delete_unused(layout: Path, index: dict[str, Any]) -> None:
-    """Deletes the blobs that no image of the layout refers to."""
-    keep = {digest for entry in index["manifests"] for digest in needed(layout, entry["digest"])}
-    for path in (layout / "blobs" / "sha256").iterdir():
-        if f"sha256:{path.name}" not in keep:
-            path.unlink()
-
-
-def add_json(archive: tarfile.TarFile, name: str, document: object) -> None:
-    """Adds a small JSON file to the archive."""
-    data = json.dumps(document).encode()
+def add_bytes(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Adds a small file to the archive."""
     entry = tarfile.TarInfo(name)
     entry.size = len(data)
     archive.addfile(entry, io.BytesIO(data))
 
 
-def main() -> None:
-    """See the module's docstring."""
-    layout, ref, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    present = set(sys.stdin.read().split())
-    index = json.loads((layout / "index.json").read_text())
-    delete_unused(layout, index)
-    entry = next(e for e in index["manifests"] if e.get("annotations", {}).get(REF) == ref)
-    entry["annotations"] = {"io.containerd.image.name": name}
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-        add_json(archive, "oci-layout", {"imageLayoutVersion": "1.0.0"})
-        for digest in needed(layout, entry["digest"]):
-            # Manifest and configuration always go along: the importer reads them before it looks at its store.
-            if digest not in present or blob(layout, digest).stat().st_size < 1 << 16:
-                archive.add(blob(layout, digest), f"blobs/{digest.replace(':', '/')}")
-        add_json(archive, "index.json", {"schemaVersion": 2, "manifests": [entry]})
+def write_archive(folder: Path, name: str, present: set[str], archive: tarfile.TarFile) -> None:
+    """Adds the image's files to the archive; layers in `present` ("sha256:HEX") are left out."""
+    raw = (folder / "manifest.json").read_bytes()
+    manifest = json.loads(raw)
+    digest = hashlib.sha256(raw).hexdigest()
+    add_bytes(archive, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
+    add_bytes(archive, f"blobs/sha256/{digest}", raw)
+    for blob in [manifest["config"], *(layer for layer in manifest["layers"] if layer["digest"] not in present)]:
+        archive.add(folder / blob["digest"].removeprefix("sha256:"), f"blobs/{blob['digest'].replace(':', '/')}")
+    entry = {
+        "mediaType": manifest["mediaType"],
+        "digest": f"sha256:{digest}",
+        "size": len(raw),
+        "annotations": {"io.containerd.image.name": name},
+    }
+    add_bytes(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
 
 
-main()
+if __name__ == "__main__":
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as stream:
+        write_archive(Path(sys.argv[1]), sys.argv[2], set(sys.stdin.read().split()), stream)

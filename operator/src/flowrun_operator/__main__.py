@@ -37,17 +37,18 @@ async def run(settings: Settings) -> None:
     cache, queue = Cache(), WorkQueue()
     actor = Actor(kube, prefect, cache, api_key)
     reconciler = Reconciler(cache, queue, kube, actor, settings.defaults())
-    watching = asyncio.Event()
     registry = kopf.OperatorRegistry()
-    register(registry, cache, queue, watching.set)
+    register(registry, cache, queue)
     namespaces = settings.namespace_list
     ready = asyncio.Event()
-    server = await serve(settings.port, ready.is_set)
-    log.info("Operator %s started", __version__, extra={"namespaces": namespaces or "all"})
     background = [
         asyncio.create_task(reconciler.run()),
         asyncio.create_task(resync_forever(kube, cache, queue, namespaces, keys_of)),
     ]
+    server = await serve(
+        settings.port, is_alive=lambda: not any(task.done() for task in background), is_ready=ready.is_set
+    )
+    log.info("Operator %s started", __version__, extra={"namespaces": namespaces or "all"})
     try:
         await kopf.operator(
             registry=registry,

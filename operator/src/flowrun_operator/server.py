@@ -1,4 +1,4 @@
-"""HTTP endpoints: /healthz (the loop turns), /readyz (the cache is filled), /metrics."""
+"""HTTP endpoints: /healthz (the loop and its background tasks live), /readyz (the cache is filled), /metrics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-async def serve(port: int, is_ready: Callable[[], bool]) -> web.AppRunner:
+async def serve(port: int, *, is_alive: Callable[[], bool], is_ready: Callable[[], bool]) -> web.AppRunner:
     """Start the endpoints.
 
     Args:
         port: TCP port on all addresses.
+        is_alive: Asked at every /healthz.
         is_ready: Asked at every /readyz.
 
     Returns:
@@ -20,7 +21,7 @@ async def serve(port: int, is_ready: Callable[[], bool]) -> web.AppRunner:
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok")
+        return web.Response(text="ok") if is_alive() else web.Response(status=500, text="a background task has ended")
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok") if is_ready() else web.Response(status=503, text="the cache is being filled")

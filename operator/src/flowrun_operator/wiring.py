@@ -6,7 +6,6 @@ a patch each. kopf calls no event handler before every index is filled once, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -45,14 +44,13 @@ def configure(settings: kopf.OperatorSettings) -> None:
         settings.watching.label_selectors[group, version, plural] = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 
-def register(registry: kopf.OperatorRegistry, cache: Cache, queue: WorkQueue, ready: Callable[[], None]) -> None:
+def register(registry: kopf.OperatorRegistry, cache: Cache, queue: WorkQueue) -> None:
     """Register the handlers of all kinds.
 
     Args:
         registry: kopf's registry of this operator.
         cache: Filled by events.
         queue: Told what to look at.
-        ready: Called when the cache holds everything that existed at the start.
     """
 
     @kopf.on.startup(registry=registry)
@@ -65,7 +63,7 @@ def register(registry: kopf.OperatorRegistry, cache: Cache, queue: WorkQueue, re
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
     for kind, resource in RESOURCES.items():
-        _register_kind(registry, kind, resource, cache, queue, ready)
+        _register_kind(registry, kind, resource, cache, queue)
 
 
 def _register_kind(
@@ -74,7 +72,6 @@ def _register_kind(
     resource: tuple[str, ...],
     cache: Cache,
     queue: WorkQueue,
-    ready: Callable[[], None],
 ) -> None:
     @kopf.index(*resource, id=f"fill-{kind}", registry=registry)
     async def fill(body: kopf.Body, **_: Any) -> None:
@@ -83,7 +80,6 @@ def _register_kind(
     @kopf.on.event(*resource, id=f"watch-{kind}", registry=registry)
     async def watch(event: kopf.RawEvent, **_: Any) -> None:
         metrics.WATCH_EVENTS.labels(kind).inc()
-        ready()
         raw = _plain(event["object"])
         if event["type"] == "DELETED":
             cache.forget(kind, raw)

@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_flowrun import execute, flow_run, redirect
+from prefect_flowrun import execute, flow_run, redirect, timeline
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.shutdown import Cause
@@ -38,6 +38,7 @@ class Attempt:
         redirect.install(self._env.clusters, self._env.task_runners)
         try:
             with flow_run.connected(API_TIMEOUT_S) as client:
+                timeline.mark("API reached")
                 return self._run(client)
         except flow_run.PrefectUnreachableError as error:
             return self._failure(ResultType.CRASHED, Reason.PREFECT_UNREACHABLE, str(error))
@@ -65,12 +66,16 @@ class Attempt:
             flow = load_flow(self._env.entrypoint)
         except FlowLoadError as error:
             return self._load_failed(client, str(error))
+        timeline.mark("flow loaded")
         record = self._create(client, flow.name)
+        timeline.mark("flow run created")
         if record.state is not None and record.state.is_final():
             # A driver before this one has finished the attempt; running it again would do its work twice.
             _say(f"The flow run {record.id} has already ended; it is not run again")
             return execute.classify(record.state, record.id)
-        return execute.classify(execute.execute(client, flow, record), record.id)
+        state = execute.execute(client, flow, record)
+        timeline.mark("flow ended")
+        return execute.classify(state, record.id)
 
     def _create(self, client: SyncPrefectClient, flow_name: str) -> FlowRun:
         record = flow_run.create(client, self._env, flow_name)

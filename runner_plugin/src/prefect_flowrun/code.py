@@ -31,15 +31,17 @@ class FlowModules:
         """
         self._roots = tuple(sorted({_with_separator(root) for root in roots}))
         self._installed = tuple(sorted(_installed_folders()))
+        self._real: dict[str, str] = {}
         self._seen: dict[str, int] = {}
         self._seen_for: tuple[int, int] = (0, 0)
+        self._withdrawn = False
         self.registered: set[str] = set()
 
     def register(self) -> None:
         """Register what was imported since the last call. Cheap when nothing was, so call it before every submit."""
         picklers = [sys.modules[name] for name in _PICKLERS if name in sys.modules]
         now = (len(sys.modules), len(picklers))
-        if now == self._seen_for:
+        if now == self._seen_for or self._withdrawn:
             return
         if now[1] != self._seen_for[1]:
             self._seen.clear()  # a pickler has joined that knows none of them
@@ -53,6 +55,20 @@ class FlowModules:
                     pickler.register_pickle_by_value(module)
                 self.registered.add(name)
 
+    def withdraw(self) -> bool:
+        """Let all modules travel by reference again, for good.
+
+        Returns:
+            Whether there was anything to withdraw.
+        """
+        self._withdrawn = True
+        for name in self.registered:
+            for pickler in (sys.modules[name] for name in _PICKLERS if name in sys.modules):
+                pickler.unregister_pickle_by_value(sys.modules[name])
+        found = bool(self.registered)
+        self.registered.clear()
+        return found
+
     def _is_the_users(self, name: str, module: ModuleType) -> bool:
         # __main__ always travels by value, and the driver's own package is on the workers.
         if name == "__main__" or name.partition(".")[0] == "prefect_flowrun":
@@ -61,9 +77,13 @@ class FlowModules:
 
     def _is_users_file(self, file: str) -> bool:
         # Compiled modules can't travel by value.
-        if not file.endswith(".py"):
+        if not file.endswith(".py") or "-packages" in file:
             return False
-        path = os.path.realpath(file)
+        folder, name = os.path.split(file)
+        if folder not in self._real:
+            # Once per folder: there are a thousand modules, and resolving links costs a system call per level.
+            self._real[folder] = os.path.realpath(folder)
+        path = os.path.join(self._real[folder], name)  # noqa: PTH118 - startswith below wants a string
         return path.startswith(self._roots) and not path.startswith(self._installed) and "-packages" not in path
 
 

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_flowrun import init
+from prefect_flowrun import init, timeline
 from prefect_flowrun.contract import (
     DEFAULT_TERMINATION_LOG,
     ContractError,
@@ -54,7 +54,9 @@ class Driver:
 
     def _run(self) -> Result:
         self._coordinators.start(self._env.clusters)
+        timeline.mark("coordinators started")
         self._attempt = _new_attempt(self._env)
+        timeline.mark("prefect imported")
         result = self._attempt.run()
         if result.type is not ResultType.COMPLETED and (lost := self._coordinators.check()):
             # The flow saw the loss as some error of the engine's; say what really happened.
@@ -100,6 +102,7 @@ def main() -> None:
     """Run the attempt that the environment describes; never returns."""
     shutdown = Shutdown()
     shutdown.install_handler()
+    timeline.mark("python up")
     if os.getpid() == 1:
         init.split_off_driver()
     shutdown.start_watching()
@@ -124,6 +127,8 @@ def _new_attempt(env: DriverEnvironment) -> Attempt:
 
 
 def _end(result: Result, termination_log: Path) -> None:
+    timeline.mark("end")
+    _say(f"timeline in s: {timeline.summary()}")
     _say(f"{result.reason}: {result.name}. {result.message}")
     try:
         result.write(termination_log)

@@ -14,8 +14,9 @@ from uuid import UUID
 
 import cloudpickle
 from prefect.client.schemas.objects import State
-from prefect.context import serialize_context
+from prefect.context import FlowRunContext, serialize_context
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_engine import run_task_async, run_task_sync
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import StopVisiting, visit_collection
@@ -106,17 +107,21 @@ def pack(
         "parameters": upstream.replace(parameters),
         "wait_for": upstream.replace(wait_for),
         "dependencies": inputs,
-        "context": serialize_context(
-            asset_ctx_kwargs={
-                "task": task,
-                "task_run_id": task_run_id,
-                "task_inputs": inputs,
-                "copy_to_child_ctx": True,
-            }
-        ),
+        "context": _context(task, task_run_id, inputs),
         "return_type": "state",
     }
     return cloudpickle.dumps(call), upstream.futures
+
+
+def _context(task: Task[..., Any], task_run_id: UUID, inputs: dict[str, set[RunInput]]) -> dict[str, Any]:
+    asset = {"task": task, "task_run_id": task_run_id, "task_inputs": inputs, "copy_to_child_ctx": True}
+    flow = FlowRunContext.get()
+    if flow is None or PREFECT_API_URL.value():
+        return serialize_context(asset_ctx_kwargs=asset)
+    # On a laptop without a server Prefect has started one for this process. Workers must use that one: without an
+    # address each would start its own.
+    with temporary_settings({PREFECT_API_URL: str(flow.client.api_url)}):
+        return serialize_context(asset_ctx_kwargs=asset)
 
 
 def run(payload: bytes, *states: State[Any]) -> State[Any]:

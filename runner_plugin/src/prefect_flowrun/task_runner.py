@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -13,7 +15,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_flowrun import connections, payload
+from prefect_flowrun import connections, payload, timeline
 from prefect_flowrun.code import FlowModules, flow_roots
 from prefect_flowrun.contract import ClusterContract, clusters_from_env
 from prefect_flowrun.entry import run_task
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from prefect.tasks import Task
 
     from prefect_flowrun.engines.base import Engine, EngineFuture
+
+    Packed = tuple[bytes, list[EngineFuture]]
 
 DRAIN_TIMEOUT_S = 10.0
 
@@ -114,14 +118,18 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         """
         if not self._started:
             raise RuntimeError("The task runner must be started before submitting work.")
+        timeline.mark("first submit called")
         engine = self._connect()
+        timeline.mark("cluster connected")
         if engine is None:
             assert self._threads is not None  # noqa: S101 - _connect() gives one or the other
             return self._threads.submit(task, parameters, wait_for, dependencies)
-        _flow_modules().register()
         task_run_id = uuid4()
-        packed, upstream = payload.pack(engine, task, task_run_id, parameters, wait_for, dependencies)
+        pack = partial(payload.pack, engine, task, task_run_id, parameters, wait_for, dependencies)
+        packed, upstream = self._pack(pack)
+        timeline.mark("first task packed")
         engine_future = engine.submit(f"{task.name}-{task_run_id}", run_task, packed, upstream)
+        timeline.mark("first task submitted")
         self._hold(task_run_id, engine_future)
         return ClusterFuture(task_run_id, engine_future, engine)
 
@@ -166,6 +174,20 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 else:
                     self._engine = connections.acquire_cluster(_choose(clusters, self.cluster))
             return self._engine
+
+    def _pack(self, pack: Callable[[], Packed]) -> Packed:
+        """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
+        modules = _flow_modules()
+        modules.register()
+        try:
+            return pack()
+        # A lock or a connection at module level, say. cloudpickle raises TypeError for most, by no rule.
+        except (TypeError, PicklingError, AttributeError) as error:
+            if not modules.withdraw():
+                raise
+            packed = pack()
+            self.logger.warning("The flow's own modules must be installed on the workers; they can't travel: %s", error)
+            return packed
 
     def _hold(self, task_run_id: UUID, future: EngineFuture) -> None:
         self._outstanding[task_run_id] = future

@@ -70,7 +70,11 @@ def test_the_contract_can_be_read_back():
     spec = {"clusters": clusters, "flow": {"entrypoint": "etl.py:etl", "parameters": {"day": "ü", "n": [1]}}}
     env = env_of(main_of(job_of(spec, attempt=2)))
     assert {k: env[f"FLOWRUN_{k}"] for k in ("NAME", "NAMESPACE", "ATTEMPT", "ENTRYPOINT", "TASK_RUNNERS")} == {
-        "NAME": "etl", "NAMESPACE": "team", "ATTEMPT": "2", "ENTRYPOINT": "etl.py:etl", "TASK_RUNNERS": "all",
+        "NAME": "etl",
+        "NAMESPACE": "team",
+        "ATTEMPT": "2",
+        "ENTRYPOINT": "etl.py:etl",
+        "TASK_RUNNERS": "all",
     }
     assert json.loads(env["FLOWRUN_PARAMETERS"]) == {"day": "ü", "n": [1]}
     first, second = TypeAdapter(list[ClusterContract]).validate_json(env["FLOWRUN_CLUSTERS"])
@@ -137,7 +141,9 @@ def test_pod_options_reach_the_pod():
     spec = {"driver": driver, "imagePullSecrets": [{"name": "s"}], "imagePullPolicy": "Always"}
     pod, main = pod_of(job_of(spec)), main_of(job_of(spec))
     assert (pod["nodeSelector"], pod["tolerations"], pod["serviceAccountName"]) == (
-        {"disk": "ssd"}, [{"key": "spot"}], "etl",
+        {"disk": "ssd"},
+        [{"key": "spot"}],
+        "etl",
     )
     assert (main["image"], main["imagePullPolicy"], pod["imagePullSecrets"]) == ("other:2", "Always", [{"name": "s"}])
     assert main["volumeMounts"][-1] == {"name": "data", "mountPath": "/data"}

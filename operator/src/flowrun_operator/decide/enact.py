@@ -8,6 +8,8 @@ from flowrun_operator.children import driver_job, key_secret, task_cluster
 from flowrun_operator.decide import run_status
 from flowrun_operator.decide.plan import (
     Action,
+    AttemptOutcome,
+    CloseAttempt,
     Continue,
     Create,
     Delete,
@@ -44,6 +46,9 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
         case Hold():
             stops = tuple(_stop_all(view, keep_ended=False))
             plan = Plan(actions=stops, status=run_status.held(view, verdict, now), final=bool(stops))
+        case CloseAttempt(outcome=outcome):
+            actions = (*remove(view, keep=None), *_report(view, outcome))
+            plan = Plan(actions, status=run_status.closed(view, outcome, now), final=True, requeue_after_s=0)
         case StartAttempt():
             plan = _start(view, verdict, now)
         case Continue(check_after_s=after):
@@ -83,28 +88,24 @@ def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
     A driver to be stopped goes with the next decision (`Settle`), when the result is written: after a crash in between
     its missing Job would look like one deleted by hand (F01).
     """
-    outcome = verdict.outcome
-    actions = remove(view, keep=None)
-    current = view.current
-    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
-    if not outcome.reported and current is not None and api_url:
-        actions.append(ReportToPrefect(current.number, api_url, outcome.type, outcome.message))
     return Plan(
-        actions=tuple(actions),
-        status=run_status.finished(view, outcome, now),
+        actions=(*remove(view, keep=None), *_report(view, verdict.outcome)),
+        status=run_status.finished(view, verdict.outcome, now),
         final=True,
         requeue_after_s=0 if verdict.stop_driver else None,
     )
 
 
+def _report(view: RunView, outcome: AttemptOutcome) -> list[Action]:
+    """Tell Prefect the end of the current attempt, if its driver could not."""
+    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    if outcome.reported or view.current is None or not api_url:
+        return []
+    return [ReportToPrefect(view.current.number, api_url, outcome.type, outcome.message)]
+
+
 def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
     actions: list[Action] = remove(view, keep=None)
-    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
-    failed = verdict.number - 1
-    closed = any(a.number == failed and a.completion_time for a in view.run.status.attempts)
-    # Once: in the decision that closes the failed attempt, not in those that wait for the next.
-    if verdict.failed is not None and not verdict.failed.reported and not closed and api_url:
-        actions.append(ReportToPrefect(failed, api_url, verdict.failed.type, verdict.failed.message))
     if verdict.wait_s == 0:
         uid = view.run.metadata.uid
         secret = key_secret(view.run, verdict.number, view.defaults)
@@ -113,7 +114,6 @@ def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
     return Plan(
         actions=tuple(actions),
         status=run_status.starting(view, verdict, now),
-        final=verdict.failed is not None,
         requeue_after_s=verdict.wait_s or 2.0,
     )
 

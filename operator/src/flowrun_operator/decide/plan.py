@@ -126,6 +126,13 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class CloseAttempt:
+    """The attempt failed and gets a successor: its end is recorded before that exists, or a crash would lose it."""
+
+    outcome: AttemptOutcome
+
+
+@dataclass(frozen=True)
 class StartAttempt:
     """Start a driver and its clusters, `wait_s` from now."""
 
@@ -142,4 +149,4 @@ class Continue:
     check_after_s: float | None = None
 
 
-Verdict = Ignore | Expire | Settle | Hold | Finish | StartAttempt | Continue | None
+Verdict = Ignore | Expire | Settle | Hold | Finish | CloseAttempt | StartAttempt | Continue | None

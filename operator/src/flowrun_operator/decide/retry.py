@@ -7,7 +7,7 @@ inside the driver).
 from datetime import datetime, timedelta
 
 from flowrun_operator.decide.outcome import attempt_outcome
-from flowrun_operator.decide.plan import AttemptOutcome, Finish, Hold, StartAttempt, Verdict
+from flowrun_operator.decide.plan import AttemptOutcome, CloseAttempt, Finish, Hold, StartAttempt, Verdict
 from flowrun_operator.model import RunView
 
 _BACKOFF_S = (0, 5, 15, 30, 60)
@@ -20,7 +20,8 @@ def retry(view: RunView, now: datetime) -> Verdict:
     if current is None:
         return None
     if any(a.number == current.number and a.reason == STOPPED for a in view.run.status.attempts):
-        if current.job is not None and not current.job.finished:
+        live = current.driver is not None and current.driver.live
+        if live or (current.job is not None and not current.job.finished):
             return Hold(reason="Stopping", message=f"attempt {current.number} is being stopped")
         return StartAttempt(current.number + 1)  # it was suspended, not lost
     outcome = attempt_outcome(current)
@@ -36,6 +37,8 @@ def _after(view: RunView, number: int, outcome: AttemptOutcome, now: datetime) -
     failures = 1 + sum(1 for a in attempts if a.number < number and a.reason not in (None, STOPPED))
     if failures > view.run.spec.retry_policy.max_infrastructure_retries:
         return Finish(outcome)
-    failed_at = next((a.completion_time for a in attempts if a.number == number and a.completion_time), now)
+    failed_at = next((a.completion_time for a in attempts if a.number == number), None)
+    if failed_at is None:
+        return CloseAttempt(outcome)
     not_before = failed_at + timedelta(seconds=_BACKOFF_S[min(failures - 1, len(_BACKOFF_S) - 1)])
     return StartAttempt(number + 1, wait_s=max(0.0, (not_before - now).total_seconds()), failed=outcome)

@@ -21,32 +21,38 @@ _STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
 _Bare = tuple[str, ConditionStatus, str, str]
 
 
+def closed(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunStatus:
+    """Status when an attempt has failed and another one follows."""
+    number = view.current.number + 1 if view.current else 1
+    return _between(view, number, outcome, _close(view, outcome, now), now)
+
+
 def starting(view: RunView, verdict: StartAttempt, now: datetime) -> FlowRunStatus:
     """Status when an attempt starts, or waits to."""
-    attempts = _close(view, verdict.failed, now) if verdict.failed else list(view.run.status.attempts)
-    if verdict.wait_s == 0:
+    attempts = list(view.run.status.attempts)
+    refused = attempt_name(view.run.metadata.name, verdict.number) in view.problems
+    if verdict.wait_s == 0 and not refused:  # when refused nothing was created: no attempt until it exists
         attempts.append(AttemptStatus(number=verdict.number, start_time=now))
-    message = f"attempt {verdict.number} starts"
-    if verdict.failed:
-        message = f"{message} after attempt {verdict.number - 1} failed: {verdict.failed.reason}"
-    refused = view.problems.get(attempt_name(view.run.metadata.name, verdict.number))
-    driver = (
-        condition("DriverRunning", False, refused.reason, refused.message)
-        if refused
-        else condition("DriverRunning", False, "Starting", "the driver's Job was just created")
-    )
-    if refused:  # nothing was created: the attempt is not recorded until it exists
-        attempts = [a for a in attempts if a.number != verdict.number]
+    return _between(view, verdict.number, verdict.failed, attempts, now)
+
+
+def _between(
+    view: RunView, number: int, failed: AttemptOutcome | None, attempts: list[AttemptStatus], now: datetime
+) -> FlowRunStatus:
+    """Status while no driver exists: attempt `number` is next."""
+    message = f"attempt {number} starts"
+    if failed:
+        message = f"{message} after attempt {number - 1} failed: {failed.reason}"
+    refused = view.problems.get(attempt_name(view.run.metadata.name, number))
+    reason, said = (refused.reason, refused.message) if refused else ("Starting", message)
     return _status(
         view,
         now,
         state="Starting",
         attempts=attempts,
         conditions=[
-            condition(
-                "Succeeded", None, refused.reason if refused else "Starting", refused.message if refused else message
-            ),
-            driver,
+            condition("Succeeded", None, reason, said),
+            condition("DriverRunning", False, reason, said),
             _clusters_ready(view, None),
             condition("Suspended", False, "NotSuspended"),
         ],

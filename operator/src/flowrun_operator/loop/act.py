@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from flowrun_operator.api.constants import ROLE_WORKER
+from flowrun_operator.api.constants import LABEL_RUN, ROLE_WORKER
 from flowrun_operator.api.naming import idempotency_key
 from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.prefect import KEY_IN_SECRET
@@ -31,7 +31,7 @@ from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.events import explanation, refusal_reason
-from flowrun_operator.observe.fields import Raw, at, owner_uid
+from flowrun_operator.observe.fields import Raw, at, label, owner_uid
 from flowrun_operator.prefect_api.client import PrefectApi
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Actor:
             created = await self._kube.create(manifest)
         except ApiError as error:
             if error.already_exists:
-                return kind == "Secret" or await self._adopt(kind, where, action.owner_uid)
+                return kind == "Secret" or await self._adopt(kind, where, action)
             if not error.refused:
                 raise
             # 403 has two meanings: a quota or policy said no, or the operator lacks a right.
@@ -124,16 +124,22 @@ class Actor:
             self._cache.feed(kind, created)
         return True
 
-    async def _adopt(self, kind: str, where: tuple[str, str], owner: str) -> bool:
+    async def _adopt(self, kind: str, where: tuple[str, str], action: Create) -> bool:
         """Take an existing object for ours only if its owner says so (F02, F15)."""
         existing = await self._kube.get(kind, *where)
-        if owner_uid(existing) == owner:
-            self._cache.problems.pop(where, None)
-            self._cache.feed(kind, existing)
-            return True
-        message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
-        self._cache.problems[where] = Problem("NameConflict", message)
-        return False
+        if owner_uid(existing) != action.owner_uid:
+            message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
+            self._cache.problems[where] = Problem("NameConflict", message)
+            return False
+        self._cache.feed(kind, existing)
+        ours = self._cache.of_run(kind, where[0], label(action.manifest, LABEL_RUN))
+        if all(at(known, "metadata", "uid") != at(existing, "metadata", "uid") for known in ours):
+            # No watch tells of it: created again and again it would be a hot loop.
+            message = f"{kind} {where[1]} has lost its labels: restore them, or delete it"
+            self._cache.problems[where] = Problem("LabelsLost", message)
+            return False
+        self._cache.problems.pop(where, None)
+        return True
 
     async def _delete(self, action: Delete, namespace: str) -> None:
         try:

@@ -47,8 +47,8 @@ async def resync_forever(
                 for namespace in namespaces or [""]:
                     await _resync(kind, namespace, kube, cache, queue, keys_of)
             metrics.LAST_RESYNC.set(time.time())
-        except ApiError as error:
-            log.warning("Resync failed: %s", error)
+        except Exception as error:  # the next one may succeed; none at all would let ghosts stay for ever
+            log.warning("Resync failed: %s", error, exc_info=not isinstance(error, ApiError))
 
 
 async def _resync(

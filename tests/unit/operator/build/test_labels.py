@@ -40,6 +40,8 @@ def test_a_selector_names_what_tells_children_apart():
 def test_owners_are_controllers_that_block_nothing():
     (reference,) = owner("Job", "etl-1", "u")
     assert (reference["apiVersion"], reference["controller"], reference["blockOwnerDeletion"]) == (
-        "batch/v1", True, False,
+        "batch/v1",
+        True,
+        False,
     )
     assert owner("FlowRun", "etl", "u")[0]["apiVersion"] == "flowrun.dev/v1alpha1"

@@ -202,9 +202,7 @@ CLUSTER_STATES = st.builds(
 @given(CLUSTER_STATES, st.lists(PODS, max_size=6), st.booleans(), st.booleans())
 def test_a_cluster_never_gets_more_workers_than_it_wants(cluster, pods, service_exists, coordinator_ended):
     workers = tuple(WorkerFacts(index, pod) for index, pod in enumerate(pods))
-    view = a_cluster_view(
-        *workers, cluster=cluster, service_exists=service_exists, coordinator_ended=coordinator_ended
-    )
+    view = a_cluster_view(*workers, cluster=cluster, service_exists=service_exists, coordinator_ended=coordinator_ended)
     plan = decide_cluster(view, NOW)
     assert decide_cluster(view, NOW) == plan
     creates = [a.manifest["metadata"]["name"] for a in plan.actions if isinstance(a, Create)]

@@ -22,8 +22,14 @@ TABLE = [
     ("one that left long ago is replaced", [a_worker(0), ended_worker(1, 0, 10)], (2,), [1], None, 1),
     ("both lost", [ended_worker(0), ended_worker(1)], (2, 3), [0, 1], None, 2),
     ("one due, one not", [ended_worker(0, 1, 60), ended_worker(1, 1, 1)], (2,), [0], 1.0, 1),
-    ("an evicted pod has no end time and is replaced at once (F22)",
-     [a_worker(0), ended_worker(1, -1, finished_at=None)], (2,), [1], None, 1),
+    (
+        "an evicted pod has no end time and is replaced at once (F22)",
+        [a_worker(0), ended_worker(1, -1, finished_at=None)],
+        (2,),
+        [1],
+        None,
+        1,
+    ),
     ("an ended pod that goes away already", [a_worker(0), ended_worker(1, deleting=True)], (2,), [], None, 0),
 ]
 

@@ -15,7 +15,7 @@ from operator_testing.builders import (
 )
 
 from flowrun_operator.decide import decide_run, verdict_on
-from flowrun_operator.decide.plan import Create, Finish, Hold, ReportToPrefect, StartAttempt
+from flowrun_operator.decide.plan import CloseAttempt, Create, Finish, Hold, ReportToPrefect, StartAttempt
 from flowrun_operator.decide.retry import retry
 
 KILLED = ended_pod("", 137, "Error")
@@ -32,9 +32,15 @@ def closed(number: int, reason: str, seconds_ago: float) -> dict:
 # name, retries, recorded attempts, number of the attempt that was killed, verdict: next attempt and wait, or reason
 TABLE = [
     ("no retries by default", 0, [], 1, "DriverKilled"),
-    ("the first retry starts at once", 1, [], 1, (2, 0.0)),
+    ("the first retry starts at once", 1, [closed(1, "DriverKilled", 0)], 1, (2, 0.0)),
     ("retries are exhausted", 1, [closed(1, "DriverKilled", 30)], 2, "DriverKilled"),
-    ("the second retry waits 5 s", 2, [closed(1, "DriverKilled", 30)], 2, (3, 5.0)),
+    (
+        "the second retry waits 5 s",
+        2,
+        [closed(1, "DriverKilled", 30), closed(2, "DriverKilled", 0)],
+        2,
+        (3, 5.0),
+    ),
     (
         "the wait is counted from the recorded end",
         2,
@@ -52,11 +58,17 @@ TABLE = [
     (
         "later retries wait no longer than 60 s",
         100,
-        [closed(n, "DriverKilled", 500) for n in range(1, 40)],
+        [closed(n, "DriverKilled", 0) for n in range(1, 41)],
         40,
         (41, 60.0),
     ),
-    ("a suspension counts as no failure", 1, [closed(1, "Stopped", 30)], 2, (3, 0.0)),
+    (
+        "a suspension counts as no failure",
+        1,
+        [closed(1, "Stopped", 30), closed(2, "DriverKilled", 0)],
+        2,
+        (3, 0.0),
+    ),
     (
         "suspensions and failures are told apart",
         1,
@@ -80,6 +92,16 @@ def test_retry_table(limit, recorded, number, expected):
         assert verdict.failed.reason == "DriverKilled"
 
 
+def test_F01_an_attempt_is_closed_before_its_successor_exists():
+    # Otherwise a crash after the next Job's creation would forget the failure, and grant one retry too many.
+    view = a_view(an_attempt(driver=KILLED), run=a_run(retries(1)))
+    assert isinstance(retry(view, NOW), CloseAttempt)
+    plan = decide_run(view, NOW)
+    assert not [a for a in plan.actions if isinstance(a, Create)]
+    assert (plan.final, plan.requeue_after_s) == (True, 0)
+    assert [(a.number, a.reason) for a in plan.status.attempts] == [(1, "DriverKilled")]
+
+
 @pytest.mark.parametrize("reason", ["FlowFailed", "FlowLoadFailed", "InvalidParameters", "FlowCancelled"])
 def test_a_flow_that_gave_its_result_is_never_started_again(reason):
     view = a_view(an_attempt(driver=ended_pod(message("FAILED", reason), 1)), run=a_run(retries(5)))
@@ -89,12 +111,13 @@ def test_a_flow_that_gave_its_result_is_never_started_again(reason):
 @pytest.mark.parametrize("reason", ["CoordinatorLost", "PrefectUnreachable", "ClusterStartupFailed", "Terminated"])
 def test_ends_of_the_infrastructure_are_retried(reason):
     view = a_view(an_attempt(driver=ended_pod(message("CRASHED", reason), 1)), run=a_run(retries(1)))
-    assert retry(view, NOW).number == 2
+    assert retry(view, NOW).outcome.reason == reason
+    assert isinstance(retry(view, NOW), CloseAttempt)
 
 
 def test_F14_a_job_deleted_by_hand_is_retried_by_policy():
     run = a_run(retries(1), {"attempts": [attempt_status(1)]})
-    assert retry(a_view(run=run), NOW).number == 2
+    assert isinstance(retry(a_view(run=run), NOW), CloseAttempt)
     assert retry(a_view(run=a_run(None, {"attempts": [attempt_status(1)]})), NOW).outcome.reason == "DriverDeleted"
 
 
@@ -122,13 +145,13 @@ def test_the_failed_attempt_is_told_to_prefect_once_even_if_the_retry_starts_at_
     view = a_view(an_attempt(driver=KILLED), run=a_run(retries(1)))
     plan = decide_run(view, NOW)
     assert [a.attempt for a in plan.actions if isinstance(a, ReportToPrefect)] == [1]
-    # The next pass knows from the status that it was told.
-    started = replace(view, run=view.run.model_copy(update={"status": plan.status}))
-    again = decide_run(replace(started, attempts=(*view.attempts, an_attempt(2, driver=None))), NOW)
+    # The next decision knows from the status that it was told.
+    again = decide_run(replace(view, run=view.run.model_copy(update={"status": plan.status})), NOW)
+    assert [a.manifest["metadata"]["name"] for a in again.actions if isinstance(a, Create)] == ["etl-2"]
     assert not [a for a in again.actions if isinstance(a, ReportToPrefect)]
 
 
-def test_a_retry_that_waits_reports_only_when_it_closes_the_attempt():
+def test_a_retry_that_waits_neither_reports_nor_creates():
     recorded = [closed(1, "DriverKilled", 30), closed(2, "DriverKilled", 3)]
     run = a_run(retries(2), {"attempts": recorded})
     plan = decide_run(a_view(an_attempt(2, driver=KILLED), run=run), NOW)
@@ -137,7 +160,8 @@ def test_a_retry_that_waits_reports_only_when_it_closes_the_attempt():
 
 
 def test_the_status_says_why_there_is_another_attempt():
-    plan = decide_run(a_view(an_attempt(driver=KILLED), run=a_run(retries(1))), NOW)
+    run = a_run(retries(1), {"attempts": [closed(1, "DriverKilled", 0)]})
+    plan = decide_run(a_view(an_attempt(driver=KILLED), run=run), NOW)
     assert [(a.number, a.reason) for a in plan.status.attempts] == [(1, "DriverKilled"), (2, None)]
     assert "DriverKilled" in plan.status.conditions[0].message
 

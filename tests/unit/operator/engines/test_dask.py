@@ -59,7 +59,9 @@ def test_a_worker_finds_its_scheduler_through_the_service():
 def test_the_service_selects_the_driver_of_its_attempt():
     service = DASK.service(a_cluster())
     assert service["spec"]["selector"] == {
-        "flowrun.dev/run": "etl", "flowrun.dev/attempt": "1", "flowrun.dev/role": "driver",
+        "flowrun.dev/run": "etl",
+        "flowrun.dev/attempt": "1",
+        "flowrun.dev/role": "driver",
     }
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert "clusterIP" not in service["spec"]
@@ -117,13 +119,16 @@ def test_the_prefect_key_is_referred_to_and_never_in_a_worker():
     spec = {"prefect": {"apiUrl": "http://p/api", "apiKeySecret": {"name": "s", "key": "k"}}}
     entries = {e["name"]: e for e in main_of(worker(**spec))["env"]}
     assert entries["PREFECT_API_KEY"] == {
-        "name": "PREFECT_API_KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}},
+        "name": "PREFECT_API_KEY",
+        "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}},
     }
     assert entries["PREFECT_API_URL"]["value"] == "http://p/api"
 
 
 def test_the_pod_template_cannot_take_name_owner_or_labels_away():
-    template = {"metadata": {"name": "x", "namespace": "other", "ownerReferences": [], "labels": {"flowrun.dev/run": "y"}}}
+    template = {
+        "metadata": {"name": "x", "namespace": "other", "ownerReferences": [], "labels": {"flowrun.dev/run": "y"}}
+    }
     metadata = worker({"podTemplate": template})["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("etl-1-default-w-0", "team")
     assert (len(metadata["ownerReferences"]), metadata["labels"]["flowrun.dev/run"]) == (1, "etl")

@@ -28,10 +28,19 @@ SIDECAR = {"name": "istio-proxy", "state": RUNNING}
 
 # name, pod, reason, part of the message
 PROBLEMS = [
-    ("no image", raw_pod(state=waiting("ImagePullBackOff", 'Back-off pulling "x"')), "ImagePullBackOff", "pull secrets"),
+    (
+        "no image",
+        raw_pod(state=waiting("ImagePullBackOff", 'Back-off pulling "x"')),
+        "ImagePullBackOff",
+        "pull secrets",
+    ),
     ("pull error", raw_pod(state=waiting("ErrImagePull", "not found")), "ErrImagePull", "not found"),
-    ("missing config map", raw_pod(state=waiting("CreateContainerConfigError", 'secret "s" not found')),
-     "CreateContainerConfigError", "not found"),
+    (
+        "missing config map",
+        raw_pod(state=waiting("CreateContainerConfigError", 'secret "s" not found')),
+        "CreateContainerConfigError",
+        "not found",
+    ),
     ("image name", raw_pod(state=waiting("InvalidImageName")), "InvalidImageName", "correct"),
     ("no node has room", raw_pod(conditions=[UNSCHEDULABLE]), "Unschedulable", "Insufficient cpu"),
     ("gated by Kueue", raw_pod(conditions=[{**UNSCHEDULABLE, "reason": "SchedulingGated"}]), "SchedulingGated", ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flowrun_operator.api.common import Engine
@@ -22,7 +22,7 @@ from flowrun_operator.model import (
     WorkerFacts,
 )
 
-NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NAMESPACE = "team"
 RUN_UID = "11111111-aaaa"
 DEFAULTS = Defaults(image="runtime:1", prefect_api_url="http://prefect:4200/api")

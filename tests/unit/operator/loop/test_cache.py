@@ -1,0 +1,110 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_testing.builders import NAMESPACE, raw_pod
+
+from flowrun_operator.loop.cache import Cache
+from flowrun_operator.model import Problem
+
+
+def pod(version: int = 1, uid: str = "a", name: str = "p", run: str = "etl") -> dict:
+    labels = {"flowrun.dev/run": run} if run else {}
+    return raw_pod(name=name, uid=uid, resourceVersion=str(version), labels=labels)
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
+
+
+def version(cache: Cache) -> str:
+    return cache.get("Pod", NAMESPACE, "p")["metadata"]["resourceVersion"]
+
+
+def test_F06_an_older_event_does_not_overwrite_a_newer_object(cache):
+    assert cache.feed("Pod", pod(10))
+    assert not cache.feed("Pod", pod(9))
+    assert not cache.feed("Pod", pod(10))
+    assert version(cache) == "10"
+    assert cache.feed("Pod", pod(11))
+
+
+def test_versions_are_compared_as_numbers(cache):
+    cache.feed("Pod", pod(9))
+    assert cache.feed("Pod", pod(10))
+
+
+def test_a_successor_of_the_same_name_replaces_whatever_its_version(cache):
+    cache.feed("Pod", pod(10, "old"))
+    assert cache.feed("Pod", pod(2, "new"))
+
+
+def test_a_deleted_object_is_gone(cache):
+    cache.feed("Pod", pod())
+    cache.forget("Pod", pod())
+    assert cache.get("Pod", NAMESPACE, "p") is None
+    assert cache.of_run("Pod", NAMESPACE, "etl") == []
+
+
+def test_the_deletion_of_a_predecessor_spares_its_successor(cache):
+    cache.feed("Pod", pod(1, "old"))
+    cache.feed("Pod", pod(2, "new"))
+    cache.forget("Pod", pod(1, "old"))
+    assert cache.get("Pod", NAMESPACE, "p")["metadata"]["uid"] == "new"
+    assert len(cache.of_run("Pod", NAMESPACE, "etl")) == 1
+
+
+def test_a_write_that_returns_after_the_deletion_does_not_bring_the_object_back(cache):
+    cache.forget("Pod", pod(5))
+    assert not cache.feed("Pod", pod(6))
+    assert cache.get("Pod", NAMESPACE, "p") is None
+
+
+def test_objects_are_found_by_their_run(cache):
+    for name, run in (("b", "etl"), ("a", "etl"), ("c", "other"), ("d", "")):
+        cache.feed("Pod", pod(name=name, uid=name, run=run))
+    assert [p["metadata"]["name"] for p in cache.of_run("Pod", NAMESPACE, "etl")] == ["a", "b"]
+    assert cache.of_run("Pod", "elsewhere", "etl") == []
+    assert len(list(cache.all("Pod"))) == 4
+
+
+def test_a_label_changed_by_hand_leaves_no_ghost_behind(cache):
+    cache.feed("Pod", pod(1))
+    cache.feed("Pod", pod(2, run="other"))
+    assert cache.of_run("Pod", NAMESPACE, "etl") == []
+    cache.forget("Pod", pod(3, run="other"))
+    assert cache.of_run("Pod", NAMESPACE, "etl") == []
+    assert cache.of_run("Pod", NAMESPACE, "other") == []
+
+
+def test_what_was_learnt_of_an_object_goes_with_it(cache):
+    cache.feed("Pod", pod())
+    cache.explanations["a"] = Problem("FailedMount", "x")
+    cache.problems[NAMESPACE, "p"] = Problem("QuotaExceeded", "x")
+    cache.forget("Pod", pod())
+    assert (cache.explanations, cache.problems) == ({}, {})
+
+
+def test_problems_are_told_by_namespace(cache):
+    cache.problems["a", "x"] = Problem("One", "")
+    cache.problems["b", "x"] = Problem("Two", "")
+    assert cache.problems_in("a") == {"x": Problem("One", "")}
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from("af"), st.integers(1, 9), st.sampled_from("uvw"), st.sampled_from(["etl", "b", ""])),
+    max_size=20,
+)
+
+
+@given(EVENTS)
+def test_F07_no_order_of_events_breaks_the_index(events):
+    cache = Cache()
+    for action, number, uid, run in events:
+        raw = pod(number, uid, run=run)
+        cache.feed("Pod", raw) if action == "a" else cache.forget("Pod", raw)
+    held = cache.get("Pod", NAMESPACE, "p")
+    for run in ("etl", "b"):
+        found = cache.of_run("Pod", NAMESPACE, run)
+        expected = held is not None and held["metadata"]["labels"].get("flowrun.dev/run") == run
+        assert found == ([held] if expected else [])

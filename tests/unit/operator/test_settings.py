@@ -1,0 +1,43 @@
+import pytest
+
+from flowrun_operator.settings import Settings
+
+PREFIX = "FLOWRUN_OPERATOR_"
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    def put(**values: str) -> Settings:
+        for name, value in values.items():
+            monkeypatch.setenv(PREFIX + name, value)
+        return Settings()
+
+    return put
+
+
+def test_an_empty_environment_is_enough(environment):
+    settings = environment()
+    assert (settings.namespace_list, settings.log_format, settings.port) == ([], "json", 8080)
+    assert settings.defaults().prefect_api_key_set is False
+
+
+@pytest.mark.parametrize(("text", "namespaces"), [("", []), ("team", ["team"]), ("a, b,,c ", ["a", "b", "c"])])
+def test_namespaces_are_a_comma_list(environment, text, namespaces):
+    assert environment(NAMESPACES=text).namespace_list == namespaces
+
+
+def test_resources_are_json(environment):
+    settings = environment(DEFAULT_WORKER_RESOURCES='{"requests": {"cpu": "1", "memory": "1Gi"}}')
+    assert settings.defaults().worker_resources.requests == {"cpu": "1", "memory": "1Gi"}
+
+
+def test_an_empty_variable_counts_as_unset(environment):
+    defaults = environment(PREFECT_API_URL="", DEFAULT_DRIVER_RESOURCES="", PREFECT_API_KEY="").defaults()
+    assert (defaults.prefect_api_url, defaults.driver_resources, defaults.prefect_api_key_set) == (None, None, False)
+
+
+def test_I5_the_key_is_neither_printed_nor_among_the_defaults(environment):
+    settings = environment(PREFECT_API_KEY="hunter2", DEFAULT_IMAGE="i:1")
+    assert "hunter2" not in repr(settings) + repr(settings.defaults())
+    assert settings.prefect_api_key.get_secret_value() == "hunter2"
+    assert settings.defaults().prefect_api_key_set is True
