@@ -8,6 +8,7 @@ from datetime import datetime
 
 from flowrun_operator.api.common import Engine, Resources
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
+from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.api.taskcluster import TaskCluster
 
 
@@ -102,6 +103,8 @@ class AttemptView:
     driver: PodFacts | None
     clusters: tuple[ClusterFacts, ...] = ()
     worker_pods: int = 0
+    # The API server itself said that there is no such Job: its absence from the cache proves nothing (F06).
+    job_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ class RunView:
     defaults: Defaults
     # Refusals of the API server, by the child's name, until a create succeeds.
     problems: Mapping[str, Problem] = field(default_factory=dict)
+    # Names of Jobs of which the API server said that they don't exist.
+    gone_jobs: frozenset[str] = frozenset()
     # Prefect's record of the current attempt, once it was found.
     flow_run: PrefectFlowRun | None = None
 
@@ -129,7 +134,9 @@ class RunView:
         number = max(recorded, existing)
         if number == 0:
             return None
-        return next((a for a in self.attempts if a.number == number), AttemptView(number, job=None, driver=None))
+        gone = attempt_name(self.run.metadata.name, number) in self.gone_jobs
+        missing = AttemptView(number, job=None, driver=None, job_gone=gone)
+        return next((a for a in self.attempts if a.number == number), missing)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""HTTP endpoints: /healthz (the loop and its background tasks live), /readyz (the cache is filled), /metrics."""
+"""HTTP endpoints: /healthz (the loop and its background tasks live), /readyz (kopf has started), /metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def serve(port: int, *, is_alive: Callable[[], bool], is_ready: Callable[[
         return web.Response(text="ok") if is_alive() else web.Response(status=500, text="a background task has ended")
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if is_ready() else web.Response(status=503, text="the cache is being filled")
+        return web.Response(text="ok") if is_ready() else web.Response(status=503, text="starting")
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -77,8 +77,8 @@ class ClusterContract(_Model):
     http_port: int = Field(gt=0, lt=65536, description="Port of the coordinator's HTTP endpoints.")
     workers: int = Field(default=1, ge=0, description="Workers that the cluster should have.")
     threads_per_worker: int = Field(default=1, ge=1, description="Tasks that one worker runs at a time.")
-    startup_timeout_seconds: float = Field(
-        default=600, gt=0, description="Tasks fail when no worker could take them for this long."
+    startup_timeout_seconds: int = Field(
+        default=600, ge=1, description="Tasks fail when no worker could take them for this long."
     )
 
 

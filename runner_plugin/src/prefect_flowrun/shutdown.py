@@ -45,14 +45,17 @@ class Shutdown:
     def install_handler(self) -> None:
         """Install the SIGTERM handler; first thing, since PID 1 ignores a signal that it has no handler for."""
         signal.signal(signal.SIGTERM, self._raise_in_main)
-        os.register_at_fork(after_in_child=self._forget_in_child)
 
     def start_watching(self) -> None:
-        """Start the thread that learns of signals even while the main thread runs no Python code."""
+        """Start the thread that learns of signals even while the main thread runs no Python code.
+
+        Processes forked from now on are the user's, and none of this is theirs.
+        """
         # The C-level handler writes the signal's number here whichever Python handler is installed at the time.
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=self._forget_in_child)
         threading.Thread(target=self._watch, args=(reader,), name="flowrun-shutdown", daemon=True).start()
 
     def request(self, reason: Reason, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -151,6 +152,10 @@ class Drive:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        # Asked first: outside a container nobody would end the scheduler of a driver that is killed.
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
         for process in [self.process, *self.workers]:
             if process.poll() is None:
                 process.kill()

@@ -92,6 +92,27 @@ def test_pid_1_passes_sigterm_on_to_the_driver():
     assert process.wait(20) == 4
 
 
+def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
+    script = """
+        import time
+        from prefect_flowrun import init
+        from prefect_flowrun.shutdown import Shutdown, Terminated
+        shutdown = Shutdown()
+        shutdown.install_handler()
+        init.split_off_driver()
+        shutdown.start_watching()
+        print("up", flush=True)
+        try:
+            time.sleep(60)
+        except Terminated:
+            raise SystemExit(3)
+    """
+    process = subprocess.Popen([sys.executable, "-u", "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 3
+
+
 STUCK = """
     import os, sys, threading, time
     from prefect_flowrun.shutdown import Shutdown

@@ -57,7 +57,7 @@ def _flatten(node: Any, defs: dict[str, Any]) -> Any:
         elif key not in _DROPPED:
             flat[key] = _flatten(value, defs)
     if flat.get("type") == "integer":
-        flat["format"] = "int64" if "Generation" in str(node.get("title")) else "int32"
+        flat["format"] = "int64" if "generation" in str(node.get("title")).lower() else "int32"
     return flat
 
 
@@ -149,7 +149,7 @@ def flowrun_crd() -> dict[str, Any]:
         columns=[
             _column("State", ".status.state"),
             _column("Reason", ".status.conditions[?(@.type=='Succeeded')].reason"),
-            _column("Ready", ".status.clusters[*].readyWorkers"),
+            _column("Workers", ".status.workers"),
             _column("Flow", ".spec.flow.entrypoint", priority=1),
             _column("Prefect", ".status.flowRun.url", priority=1),
             _column("Age", ".metadata.creationTimestamp", "date"),

@@ -153,6 +153,7 @@ class FlowRunStatus(ApiModel):
     )
     observed_generation: int | None = None
     state: str | None = Field(None, description="For people: what `kubectl get` prints. Programs read the conditions.")
+    workers: str | None = Field(None, description="For people: ready and wanted workers of all clusters.")
     start_time: Time | None = None
     completion_time: Time | None = None
     attempts: list[AttemptStatus] = Field(default_factory=list, max_length=128)

@@ -22,7 +22,7 @@ class FlowRunRef(ApiModel):
 
 
 class TaskClusterSpec(ApiModel):
-    """The wanted cluster. Immutable but for `workers.replicas` and `suspend`."""
+    """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port and managedBy are immutable."""
 
     engine: Engine
     flow_run: FlowRunRef | None = None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flowrun_operator.api.constants import MANAGER, ROLE_WORKER
 from flowrun_operator.api.naming import worker_name
-from flowrun_operator.api.taskcluster import TaskClusterStatus
+from flowrun_operator.api.taskcluster import TaskCluster, TaskClusterStatus
 from flowrun_operator.build.labels import cluster_labels, selector
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.plan import Action, Create, Delete, Explain, Plan
@@ -31,7 +31,7 @@ def decide_cluster(view: ClusterView, now: datetime) -> Plan:
     engine = ENGINES.get(cluster.spec.engine)
     if engine is None or cluster.spec.flow_run is None:
         reason = "EngineNotSupported" if engine is None else "StandaloneNotSupported"
-        message = f"engine {cluster.spec.engine.value} of a TaskCluster without a FlowRun is not supported yet"
+        message = _unsupported(cluster)
         return Plan(status=_status(view, WorkerPlan((), (), None, 0), Problem(reason, message), now))
     workers = plan_workers(view, now)
     uid = cluster.metadata.uid
@@ -54,6 +54,12 @@ def decide_cluster(view: ClusterView, now: datetime) -> Plan:
         final=workers.newly_lost > 0,
         requeue_after_s=check,
     )
+
+
+def _unsupported(cluster: TaskCluster) -> str:
+    if cluster.spec.engine not in ENGINES:
+        return f"this operator has no engine {cluster.spec.engine.value} yet"
+    return "a TaskCluster that belongs to no FlowRun is not supported yet"
 
 
 def _problem(view: ClusterView, workers: WorkerPlan) -> Problem | None:
@@ -80,6 +86,8 @@ def _status(view: ClusterView, workers: WorkerPlan, problem: Problem | None, now
     wanted = cluster.spec.workers.replicas
     if problem is not None:
         state = condition("Ready", False, problem.reason, problem.message)
+    elif cluster.spec.suspend:
+        state = condition("Ready", False, "Suspended", "spec.suspend is set")
     elif ready >= wanted:
         state = condition("Ready", True, "AllWorkersReady")
     else:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.children import driver_job, key_secret, task_cluster
 from flowrun_operator.decide import run_status
 from flowrun_operator.decide.plan import (
     Action,
     AttemptOutcome,
     CloseAttempt,
+    Confirm,
     Continue,
     Create,
     Delete,
@@ -133,6 +135,8 @@ def _missing_clusters(view: RunView) -> list[Action]:
 def _questions(view: RunView, now: datetime) -> list[Action]:
     """Ask for what no watch tells: why a pod is not there or silent, and the run's record in Prefect."""
     current = view.current
+    if current is not None and current.job is None:
+        return [Confirm(attempt_name(view.run.metadata.name, current.number))]
     if current is None or current.job is None or current.job.created_at is None:
         return []
     age_s = (now - current.job.created_at).total_seconds()

@@ -33,7 +33,7 @@ def attempt_outcome(attempt: AttemptView) -> AttemptOutcome | None:
     if ended is not None:
         return ended
     if attempt.job is None:
-        return _lost("DriverDeleted", "the driver's Job was deleted")
+        return _lost("DriverDeleted", "the driver's Job was deleted") if attempt.job_gone else None
     # Jobs and pods come by different watches: while the pod looks alive its end, with the result, is still to come.
     if attempt.job.failure is not None and (attempt.driver is None or attempt.driver.deleting):
         return _lost("DriverLost", f"the driver's pod is gone: {attempt.job.failure.message}")

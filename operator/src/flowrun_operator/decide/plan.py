@@ -37,6 +37,13 @@ class DeleteWorkers:
 
 
 @dataclass(frozen=True)
+class Confirm:
+    """Ask the API server itself whether a Job exists, before its absence from the cache means anything (F06)."""
+
+    job: str
+
+
+@dataclass(frozen=True)
 class Explain:
     """Read the events of an object that is stuck without saying why."""
 
@@ -61,7 +68,7 @@ class ReportToPrefect:
     message: str
 
 
-Action = Create | Delete | DeleteWorkers | Explain | LookUpFlowRun | ReportToPrefect
+Action = Create | Delete | DeleteWorkers | Confirm | Explain | LookUpFlowRun | ReportToPrefect
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FlowRunStatus
+from flowrun_operator.api.flowrun import AttemptStatus, ClusterSpec, ClusterState, FlowRunStatus
 from flowrun_operator.api.naming import attempt_name, cluster_name
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.plan import AttemptOutcome, Hold, StartAttempt
 from flowrun_operator.decide.retry import STOPPED
-from flowrun_operator.model import AttemptView, RunView
+from flowrun_operator.model import AttemptView, ClusterFacts, RunView
 
 _STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
 _Bare = tuple[str, ConditionStatus, str, str]
@@ -126,7 +126,9 @@ def finished(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunSt
         )
     elif flow_run is not None:
         flow_run = flow_run.model_copy(update={"state": outcome.type.value.capitalize()})
-    return status.model_copy(update={"completion_time": now, "clusters": clusters, "flow_run": flow_run})
+    return status.model_copy(
+        update={"completion_time": now, "clusters": clusters, "flow_run": flow_run, "workers": None}
+    )
 
 
 def _status(
@@ -137,7 +139,10 @@ def _status(
     flow_run = view.flow_run or old.flow_run
     if flow_run is not None and flow_run.url is None:
         flow_run = flow_run.model_copy(update={"url": _url(view, flow_run.id)})
+    clusters = _cluster_states(view)
+    ready, wanted = sum(c.ready_workers for c in clusters), sum(c.workers for c in clusters)
     return FlowRunStatus(
+        workers=f"{ready}/{wanted}" if clusters else None,
         conditions=merge(old.conditions, conditions, generation, now),
         observed_generation=generation,
         state=state,
@@ -145,7 +150,7 @@ def _status(
         completion_time=old.completion_time,
         attempts=attempts,
         flow_run=flow_run,
-        clusters=_cluster_states(view),
+        clusters=clusters,
     )
 
 
@@ -198,9 +203,9 @@ def _clusters_ready(view: RunView, current: AttemptView | None) -> _Bare:
             refused = view.problems.get(cluster_name(view.run.metadata.name, current.number, spec.name))
             if refused is not None:
                 return condition("ClustersReady", False, refused.reason, f"{spec.name}: {refused.message}")
-        ready = cluster.ready_workers if cluster else 0
-        if ready < spec.workers.replicas:
-            waiting.append(f"{spec.name}: {ready} of {spec.workers.replicas} workers ready")
+        ready, replicas = _workers(spec, cluster)
+        if ready < replicas:
+            waiting.append(f"{spec.name}: {ready} of {replicas} workers ready")
     if waiting:
         return condition("ClustersReady", False, "WorkersStarting", "; ".join(waiting))
     return condition("ClustersReady", True, "AllWorkersReady")
@@ -212,16 +217,16 @@ def _cluster_states(view: RunView) -> list[ClusterState]:
     states = []
     for spec in view.run.spec.clusters:
         cluster = existing.get(spec.name)
-        states.append(
-            ClusterState(
-                name=spec.name,
-                engine=spec.engine,
-                address=cluster.address if cluster else None,
-                workers=spec.workers.replicas,
-                ready_workers=cluster.ready_workers if cluster else 0,
-            )
-        )
+        ready, replicas = _workers(spec, cluster)
+        address = cluster.address if cluster else None
+        state = ClusterState(name=spec.name, engine=spec.engine, address=address, workers=replicas, ready_workers=ready)
+        states.append(state)
     return states
+
+
+def _workers(spec: ClusterSpec, cluster: ClusterFacts | None) -> tuple[int, int]:
+    """Return ready and wanted workers; a TaskCluster may have been scaled since it was made."""
+    return (cluster.ready_workers, cluster.workers) if cluster else (0, spec.workers.replicas)
 
 
 def _url(view: RunView, flow_run_id: str) -> str | None:

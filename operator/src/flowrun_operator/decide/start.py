@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from flowrun_operator.decide.plan import Continue, StartAttempt, Verdict
-from flowrun_operator.model import RunView
+from flowrun_operator.model import AttemptView, RunView
 
-# Unexplained waits are looked into this often.
-_CHECK_S = 2.0
+# How often an unexplained wait is looked into: often at first, then ever more seldom.
+_FIRST_CHECK_S = 2.0
+_LONGEST_CHECK_S = 8.0
 
 
 def start(view: RunView, now: datetime) -> Verdict:
@@ -15,6 +16,11 @@ def start(view: RunView, now: datetime) -> Verdict:
     if current is None:
         return StartAttempt(1)
     driver = current.driver
-    starting = driver is None or not driver.running
-    unknown = view.flow_run is None
-    return Continue(check_after_s=_CHECK_S if starting or unknown else None)
+    known = driver is not None and driver.running and view.flow_run is not None
+    return Continue(check_after_s=None if known else _check_after_s(current, now))
+
+
+def _check_after_s(current: AttemptView, now: datetime) -> float:
+    created = current.job.created_at if current.job else None
+    age_s = (now - created).total_seconds() if created else 0.0
+    return min(_LONGEST_CHECK_S, max(_FIRST_CHECK_S, age_s / 4))

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.engines import ENGINES
@@ -12,18 +13,34 @@ def validity(view: RunView, now: datetime) -> Verdict:
     """Finish a run that can't be started by this operator."""
     if view.current is not None:
         return None
+    return _refused_job(view) or _unsupported_cluster(view) or _missing_setting(view)
+
+
+def _refused_job(view: RunView) -> Finish | None:
+    refused = view.problems.get(attempt_name(view.run.metadata.name, 1))
+    if refused is None or refused.reason != "Invalid":
+        return None
+    # The spec is immutable: no other try would end better.
+    return _refuse("InvalidPod", f"the driver can't be created: {refused.message}")
+
+
+def _unsupported_cluster(view: RunView) -> Finish | None:
     for cluster in view.run.spec.clusters:
         if cluster.engine not in ENGINES:
-            return _refuse(
-                "EngineNotSupported",
-                f"cluster {cluster.name!r}: this operator has no engine {cluster.engine.value} yet; it has: "
-                + ", ".join(engine.value for engine in ENGINES),
+            known = ", ".join(engine.value for engine in ENGINES)
+            message = (
+                f"cluster {cluster.name!r}: this operator has no engine {cluster.engine.value} yet; it has: {known}"
             )
+            return _refuse("EngineNotSupported", message)
         if cluster.activation != "OnStart":
-            return _refuse(
-                "ActivationNotSupported",
-                f"cluster {cluster.name!r}: activation {cluster.activation.value} is not supported yet; use OnStart",
+            message = (
+                f"cluster {cluster.name!r}: activation {cluster.activation.value} is not supported yet; use OnStart"
             )
+            return _refuse("ActivationNotSupported", message)
+    return None
+
+
+def _missing_setting(view: RunView) -> Finish | None:
     if not (view.run.spec.prefect.api_url or view.defaults.prefect_api_url):
         # Without it every process would start a private Prefect server of its own and report to nobody.
         return _refuse(

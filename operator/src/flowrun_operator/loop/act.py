@@ -19,6 +19,7 @@ from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.prefect import KEY_IN_SECRET
 from flowrun_operator.decide.plan import (
     Action,
+    Confirm,
     Create,
     Delete,
     DeleteWorkers,
@@ -93,6 +94,8 @@ class Actor:
                     await self._delete(action, namespace)
                 case DeleteWorkers():
                     await self._delete_workers(action, namespace)
+                case Confirm(job=name):
+                    await self._confirm(name, namespace)
                 case Explain(uid=uid):
                     await self._explain(uid, namespace)
                 case LookUpFlowRun():
@@ -108,6 +111,8 @@ class Actor:
         if kind == "Secret":
             manifest = copy.deepcopy(manifest)
             manifest["stringData"][KEY_IN_SECRET] = self._key or ""
+        if self._cache.refusals.waits(where):
+            return False
         try:
             created = await self._kube.create(manifest)
         except ApiError as error:
@@ -116,29 +121,36 @@ class Actor:
             if not error.refused:
                 raise
             # 403 has two meanings: a quota or policy said no, or the operator lacks a right.
-            reason = refusal_reason(error.message) or error.reason or "Refused"
-            self._cache.problems[where] = Problem(reason, error.message)
+            self._refuse(where, refusal_reason(error.message) or error.reason or "Refused", error.message)
             return False
-        self._cache.problems.pop(where, None)
+        self._accept(where)
         if kind != "Secret":
             self._cache.feed(kind, created)
         return True
+
+    def _refuse(self, where: tuple[str, str], reason: str, message: str) -> None:
+        self._cache.problems[where] = Problem(reason, message)
+        self._cache.refusals.refused(where)
+
+    def _accept(self, where: tuple[str, str]) -> None:
+        self._cache.problems.pop(where, None)
+        self._cache.refusals.accepted(where)
 
     async def _adopt(self, kind: str, where: tuple[str, str], action: Create) -> bool:
         """Take an existing object for ours only if its owner says so (F02, F15)."""
         existing = await self._kube.get(kind, *where)
         if owner_uid(existing) != action.owner_uid:
             message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
-            self._cache.problems[where] = Problem("NameConflict", message)
+            self._refuse(where, "NameConflict", message)
             return False
         self._cache.feed(kind, existing)
         ours = self._cache.of_run(kind, where[0], label(action.manifest, LABEL_RUN))
         if all(at(known, "metadata", "uid") != at(existing, "metadata", "uid") for known in ours):
             # No watch tells of it: created again and again it would be a hot loop.
             message = f"{kind} {where[1]} has lost its labels: restore them, or delete it"
-            self._cache.problems[where] = Problem("LabelsLost", message)
+            self._refuse(where, "LabelsLost", message)
             return False
-        self._cache.problems.pop(where, None)
+        self._accept(where)
         return True
 
     async def _delete(self, action: Delete, namespace: str) -> None:
@@ -168,6 +180,14 @@ class Actor:
         known = self._cache.get("Pod", namespace, at(pod, "metadata", "name"))
         if known is not None and at(known, "metadata", "deletionTimestamp") is None:
             known["metadata"]["deletionTimestamp"] = at(pod, "metadata", "deletionTimestamp") or "now"
+
+    async def _confirm(self, job: str, namespace: str) -> None:
+        try:
+            self._cache.feed("Job", await self._kube.get("Job", namespace, job))
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._cache.gone_jobs.add((namespace, job))
 
     async def _explain(self, uid: str, namespace: str) -> None:
         events = await self._kube.list("Event", namespace, fieldSelector=f"involvedObject.uid={uid}", limit="50")

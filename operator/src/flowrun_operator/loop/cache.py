@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from flowrun_operator.api.constants import LABEL_RUN
 from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.fields import Raw, at, label
 
@@ -20,13 +21,16 @@ CHILD_KINDS = ("Job", "TaskCluster", "Pod", "Service")
 class Cache:
     """Raw objects and what was learnt about them."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals | None = None) -> None:
+        self.refusals = refusals or Refusals()
         self._objects: dict[str, dict[tuple[str, str], Raw]] = defaultdict(dict)
         self._by_run: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._gone: dict[str, int] = {}
         # Refused creates by (namespace, name); events' words by uid; Prefect's records by run uid and attempt.
         self.problems: dict[tuple[str, str], Problem] = {}
         self.explanations: dict[str, Problem] = {}
+        # Jobs of which the API server said that they don't exist, by (namespace, name).
+        self.gone_jobs: set[tuple[str, str]] = set()
         self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
 
     def feed(self, kind: str, raw: Raw) -> bool:
@@ -42,6 +46,8 @@ class Cache:
         if known is not None:  # its label may have been changed by hand
             self._by_run[kind, namespace, label(known, LABEL_RUN)].discard(name)
         self._objects[kind][namespace, name] = raw
+        if kind == "Job":
+            self.gone_jobs.discard((namespace, name))
         if run:
             self._by_run[kind, namespace, run].add(name)
         return True
@@ -60,8 +66,11 @@ class Cache:
             self._gone.pop(next(iter(self._gone)))
         self.explanations.pop(uid, None)
         self.problems.pop((namespace, name), None)
+        self.refusals.accepted((namespace, name))  # the name is free
         if kind == "FlowRun":
             self.flow_runs.pop(uid, None)
+            for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
+                del self.problems[where]
 
     def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """Return an object, or None."""
@@ -75,6 +84,10 @@ class Cache:
     def all(self, kind: str) -> Iterator[Raw]:
         """Iterate over the objects of a kind."""
         return iter(list(self._objects[kind].values()))
+
+    def gone_jobs_in(self, namespace: str) -> frozenset[str]:
+        """Return the names of Jobs that are known not to exist."""
+        return frozenset(name for ns, name in self.gone_jobs if ns == namespace)
 
     def problems_in(self, namespace: str) -> dict[str, Problem]:
         """Return refused creates of a namespace by name."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from flowrun_operator import metrics
 from flowrun_operator.decide import decide_cluster, decide_run
-from flowrun_operator.decide.plan import Create, Plan
+from flowrun_operator.decide.plan import Confirm, Create, Plan
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
@@ -27,8 +27,9 @@ from flowrun_operator.observe.snapshot import cluster_view, run_view
 log = logging.getLogger(__name__)
 
 # Changes of the status that are not final wait this long for company: workers come up in bunches.
-_STATUS_DELAY_S = 0.4
-_REFUSED_DELAY_S = 5.0
+_STATUS_DELAY_S = 1.0
+# How often a refused create is considered; `Refusals` says when it is really tried again.
+_REFUSED_DELAY_S = 1.0
 
 
 def utc_now() -> datetime:
@@ -103,14 +104,25 @@ class Reconciler:
         plan = self._decide(key, raw)
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
         all_created = await self._actor.carry_out(plan.actions, key.namespace, run_uid)
-        if any(isinstance(action, Create) for action in plan.actions):
-            # What was created is in the cache: go on from there. A refused create is tried again after a while.
-            self._queue.put(key, 0.0 if all_created else _REFUSED_DELAY_S)
+        if all_created:
+            self._go_on(key, plan)
+        else:
+            self._queue.put(key, _REFUSED_DELAY_S)
         if not all_created:
             plan = self._decide(key, raw)  # the refusals belong into this status
         await self._write_status(key, raw, plan)
         if plan.requeue_after_s is not None:
             self._queue.put(key, min(plan.requeue_after_s, 3600.0))
+
+    def _go_on(self, key: Key, plan: Plan) -> None:
+        """Decide once more at once where the plan brought news: what was created or confirmed is in the cache."""
+        for action in plan.actions:
+            if isinstance(action, Create):
+                self._queue.put(key)
+                if action.manifest["kind"] == "TaskCluster":
+                    self._queue.put(Key("TaskCluster", key.namespace, action.manifest["metadata"]["name"]))
+            elif isinstance(action, Confirm):
+                self._queue.put(key)
 
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
@@ -123,6 +135,7 @@ class Reconciler:
                 problems=self._cache.problems_in(key.namespace),
                 explanations=self._cache.explanations,
                 flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
+                gone_jobs=self._cache.gone_jobs_in(key.namespace),
             )
             return decide_run(view, self._clock())
         run = label(raw, "flowrun.dev/run")

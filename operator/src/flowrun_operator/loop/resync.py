@@ -61,7 +61,8 @@ async def _resync(
 ) -> None:
     # Listed after the snapshot of the cache: what is created in between is in the list and not taken for a ghost.
     known = [raw for raw in cache.all(kind) if not namespace or at(raw, "metadata", "namespace") == namespace]
-    query = {} if kind == "FlowRun" else {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGER}"}
+    # Users make FlowRuns and may make TaskClusters: these carry no label of ours.
+    query = {} if kind in {"FlowRun", "TaskCluster"} else {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGER}"}
     listed = (await kube.list(kind, namespace, **query)).get("items", [])
     present = {at(raw, "metadata", "uid") for raw in listed}
     for raw in known:

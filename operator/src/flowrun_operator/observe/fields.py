@@ -30,7 +30,7 @@ def label(raw: Raw, name: str) -> str:
 
 
 def condition(raw: Raw, type_: str) -> Raw | None:
-    """Return the condition of a type if its status is True or False, whichever; None where it isn't set."""
+    """Return the condition of a type, or None where it isn't set."""
     found = next((c for c in at(raw, "status", "conditions") or [] if c.get("type") == type_), None)
     return found if isinstance(found, dict) else None
 

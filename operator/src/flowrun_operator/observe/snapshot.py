@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from flowrun_operator.api.common import Engine
 from flowrun_operator.api.constants import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_ROLE, ROLE_DRIVER, ROLE_WORKER
@@ -37,6 +38,7 @@ def run_view(
     problems: Mapping[str, Problem],
     explanations: Explanations,
     flow_runs: Mapping[int, PrefectFlowRun],
+    gone_jobs: frozenset[str] = frozenset(),
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
 
@@ -49,6 +51,7 @@ def run_view(
         problems: Refused creates, by name.
         explanations: What events said, by uid.
         flow_runs: Prefect's records, by attempt.
+        gone_jobs: Names of Jobs that the API server said don't exist.
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
@@ -73,10 +76,9 @@ def run_view(
         )
         for number, job in sorted(numbers.items())
     )
-    view = RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems))
+    view = RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems), gone_jobs=gone_jobs)
     current = view.current
-    flow_run = flow_runs.get(current.number) if current else None
-    return RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems), flow_run=flow_run)
+    return replace(view, flow_run=flow_runs.get(current.number) if current else None)
 
 
 def cluster_view(

@@ -45,14 +45,15 @@ class PrefectApi:
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
+        run = await self._find(api_url, key)
+        return PrefectFlowRun(id=run["id"], name=run.get("name"), state=run.get("state_name")) if run else None
+
+    async def _find(self, api_url: str, key: str) -> dict[str, Any] | None:
         body = {"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
         found = await self._post(api_url, "/flow_runs/filter", body)
-        if not found:
-            return None
-        run = found[0]
-        return PrefectFlowRun(id=run["id"], name=run.get("name"), state=run.get("state_type"))
+        return dict(found[0]) if found else None
 
-    async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> PrefectFlowRun | None:
+    async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> None:
         """Set the flow run's final state unless it has one, and that of its unfinished task runs.
 
         Args:
@@ -64,14 +65,13 @@ class PrefectApi:
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
-        run = await self.find(api_url, key)
+        run = await self._find(api_url, key)
         if run is None:
-            return None
+            return
         state = {"type": state_type, "name": state_type.capitalize(), "message": message}
-        if run.state not in _FINAL:
-            await self._post(api_url, f"/flow_runs/{run.id}/set_state", {"state": state, "force": True})
-        await self._end_task_runs(api_url, run.id, state)
-        return run.model_copy(update={"state": run.state if run.state in _FINAL else state_type})
+        if run.get("state_type") not in _FINAL:
+            await self._post(api_url, f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        await self._end_task_runs(api_url, run["id"], state)
 
     async def _end_task_runs(self, api_url: str, flow_run_id: str, state: dict[str, Any]) -> None:
         # Prefect itself never ends the task runs of a crashed flow run: they would stay Running for ever.

@@ -25,7 +25,7 @@ def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str
         # worker is free.
         "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",
         # Turns "no worker can be scheduled" into an error of the task instead of a hang.
-        "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": f"{cluster.startup_timeout_seconds:g}s",
+        "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": f"{cluster.startup_timeout_seconds}s",
         "PYTHONUNBUFFERED": "1",
     }
     return argv, settings

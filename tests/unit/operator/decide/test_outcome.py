@@ -68,7 +68,14 @@ TABLE = [
         True,
         False,
     ),
-    ("Job deleted by hand (F14)", an_attempt(job=None, driver=None), "DriverDeleted", "CRASHED", True, False),
+    (
+        "Job deleted by hand (F14)",
+        an_attempt(job=None, driver=None, job_gone=True),
+        "DriverDeleted",
+        "CRASHED",
+        True,
+        False,
+    ),
     (
         "pod gone, Job failed",
         an_attempt(job=a_job(failure=BACKOFF), driver=None),

@@ -117,8 +117,15 @@ def test_ends_of_the_infrastructure_are_retried(reason):
 
 def test_F14_a_job_deleted_by_hand_is_retried_by_policy():
     run = a_run(retries(1), {"attempts": [attempt_status(1)]})
-    assert isinstance(retry(a_view(run=run), NOW), CloseAttempt)
-    assert retry(a_view(run=a_run(None, {"attempts": [attempt_status(1)]})), NOW).outcome.reason == "DriverDeleted"
+    gone = {"gone_jobs": frozenset({"etl-1"})}
+    assert isinstance(retry(a_view(run=run, **gone), NOW), CloseAttempt)
+    final = retry(a_view(run=a_run(None, {"attempts": [attempt_status(1)]}), **gone), NOW)
+    assert final.outcome.reason == "DriverDeleted"
+
+
+def test_F06_a_job_that_is_only_missing_from_the_cache_ends_nothing():
+    run = a_run(retries(1), {"attempts": [attempt_status(1)]})
+    assert retry(a_view(run=run), NOW) is None
 
 
 def test_a_resumed_run_starts_the_next_attempt():

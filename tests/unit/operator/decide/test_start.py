@@ -18,13 +18,13 @@ def test_a_running_attempt_with_its_flow_run_known_waits_for_events():
 
 
 def test_a_driver_that_does_not_run_yet_is_looked_at_again():
-    assert start(a_view(an_attempt(driver=None), flow_run=FOUND), NOW).check_after_s == 2.0
+    assert start(a_view(an_attempt(driver=None), flow_run=FOUND), NOW).check_after_s == 2.5
     pending = a_pod(phase="Pending", running=False)
-    assert start(a_view(an_attempt(driver=pending), flow_run=FOUND), NOW).check_after_s == 2.0
+    assert start(a_view(an_attempt(driver=pending), flow_run=FOUND), NOW).check_after_s == 2.5
 
 
 def test_a_flow_run_that_is_not_known_yet_is_looked_for_again():
-    assert start(a_view(an_attempt()), NOW).check_after_s == 2.0
+    assert start(a_view(an_attempt()), NOW).check_after_s == 2.5
 
 
 def test_the_first_pass_creates_the_job_alone():

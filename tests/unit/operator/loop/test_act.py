@@ -13,6 +13,7 @@ from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain,
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
+from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
 
 QUOTA = ApiError(403, "Forbidden", "exceeded quota: team")
@@ -35,7 +36,9 @@ class Stage:
     """An Actor and all that it touches."""
 
     def __init__(self) -> None:
-        self.api, self.cache, self.prefect = FakeApi(), Cache(), FakePrefect()
+        self.now = 0.0
+        self.api, self.prefect = FakeApi(), FakePrefect()
+        self.cache = Cache(Refusals(lambda: self.now))
         self.actor = Actor(self.api, self.prefect, self.cache, "hunter2")
 
     async def act(self, *actions) -> bool:
@@ -97,6 +100,8 @@ async def test_F13_a_problem_is_forgotten_when_the_create_succeeds(stage):
     stage.fail(QUOTA)
     await stage.act(CREATE)
     stage.api.refuse = lambda *_: None
+    assert not await stage.act(CREATE), "not asked again at once (I6)"
+    stage.now += 2
     assert await stage.act(CREATE)
     assert stage.problem() is None
 

@@ -163,7 +163,7 @@ async def test_F15_a_foreign_object_with_our_name_is_left_alone_and_said(world, 
     assert world.condition(type_)["reason"] == "NameConflict"
     assert "ownerReferences" not in world.api.objects[kind, NAMESPACE, name]["metadata"]
     world.api.remove(world.api.objects[kind, NAMESPACE, name])
-    await world.pass_time(12)
+    await world.pass_time(25)
     assert world.condition(type_)["status"] == "True", "it recovers alone"
 
 

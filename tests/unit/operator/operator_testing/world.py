@@ -13,6 +13,7 @@ from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
 from flowrun_operator.loop.reconciler import Reconciler
+from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Defaults
 from flowrun_operator.wiring import RESOURCES, keys_of
 from operator_testing.builders import DEFAULTS, NAMESPACE, NOW, raw_run
@@ -58,7 +59,7 @@ class World:
 
     def start_operator(self) -> None:
         """Start an operator that knows only what the API server tells."""
-        self.cache, self.queue = Cache(), WorkQueue(self.monotonic)
+        self.cache, self.queue = Cache(Refusals(self.monotonic)), WorkQueue(self.monotonic)
         actor = Actor(self.api, self.prefect, self.cache, self._key)
         self.reconciler = Reconciler(self.cache, self.queue, self.api, actor, self._defaults, self.now)
         self.api.listeners = [self._watch]

@@ -1,0 +1,38 @@
+"""Refused creates are not repeated at once: a quota that is used up would be asked again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_BASE_S = 1.0
+_MAX_S = 15.0
+_MAX_KEPT = 10_000
+
+Where = tuple[str, str]
+
+
+class Refusals:
+    """When a refused create, by namespace and name, may be tried again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: dict[Where, int] = {}
+        self._not_before: dict[Where, float] = {}
+
+    def waits(self, where: Where) -> bool:
+        """Return whether it is too early to try again."""
+        return self._clock() < self._not_before.get(where, 0.0)
+
+    def refused(self, where: Where) -> None:
+        """Note a refusal; each doubles the wait, up to 15 s."""
+        count = self._counts.pop(where, 0)
+        self._counts[where] = count + 1
+        self._not_before[where] = self._clock() + min(_MAX_S, _BASE_S * 2.0 ** min(count, 10))
+        while len(self._counts) > _MAX_KEPT:  # of runs long deleted
+            self.accepted(next(iter(self._counts)))
+
+    def accepted(self, where: Where) -> None:
+        """Forget the refusals of a name."""
+        self._counts.pop(where, None)
+        self._not_before.pop(where, None)

@@ -1,0 +1,77 @@
+"""The two sides of the contract agree: what the operator writes the driver reads, and the other way round."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowrun_operator import contract as operator_side
+from flowrun_operator.api import FlowRun
+from flowrun_operator.children import driver_job
+from flowrun_operator.decide.outcome import _FLOW_REASONS
+from flowrun_operator.model import Defaults
+from prefect_flowrun import contract as driver_side
+
+RUN = {
+    "metadata": {"name": "etl", "namespace": "team", "uid": "u-1"},
+    "spec": {
+        "flow": {"entrypoint": "flows/etl.py:etl", "parameters": {"day": "2026-11-22", "n": 3}},
+        "clusters": [
+            {"name": "default", "engine": "Dask", "workers": {"replicas": 3, "threads": 2}},
+            {"name": "big", "engine": "Dask", "workers": {"replicas": 0}},
+        ],
+    },
+}
+
+
+def environment() -> dict[str, str]:
+    defaults = Defaults(image="runtime:1", prefect_api_url="http://prefect:4200/api")
+    job = driver_job(FlowRun.model_validate(RUN), 2, defaults)
+    entries = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    return {entry["name"]: entry["value"] for entry in entries}
+
+
+def names(model: type) -> set[str]:
+    return set(model.model_json_schema(by_alias=True)["properties"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model", ["ClusterContract", "Result"])
+def test_both_sides_have_the_same_fields(model: str) -> None:
+    assert names(getattr(operator_side, model)) == names(getattr(driver_side, model))
+
+
+def test_both_sides_have_the_same_result_types() -> None:
+    assert {t.value for t in operator_side.ResultType} == {t.value for t in driver_side.ResultType}
+
+
+def test_the_driver_reads_the_environment_that_the_operator_writes() -> None:
+    env = driver_side.DriverEnvironment.from_env(environment())
+    assert (env.name, env.namespace, env.attempt, env.entrypoint) == ("etl", "team", 2, "flows/etl.py:etl")
+    assert env.parameters == {"day": "2026-11-22", "n": 3}
+    assert [(c.name, c.engine, c.workers, c.threads_per_worker) for c in env.clusters] == [
+        ("default", "Dask", 3, 2),
+        ("big", "Dask", 0, 1),
+    ]
+    assert len({c.port for c in env.clusters} | {c.http_port for c in env.clusters}) == 4, "no port twice"
+
+
+def test_both_sides_find_the_same_flow_run() -> None:
+    from flowrun_operator.api.naming import idempotency_key
+
+    assert driver_side.DriverEnvironment.from_env(environment()).idempotency_key == idempotency_key("u-1", 2)
+
+
+@pytest.mark.parametrize("reason", list(driver_side.Reason))
+def test_the_operator_reads_every_result_that_the_driver_writes(reason: driver_side.Reason, tmp_path) -> None:
+    log = tmp_path / "termination-log"
+    written = driver_side.Result(
+        flow_run_id="f", type=driver_side.ResultType.FAILED, name="Failed", message="ü" * 9000, reason=reason
+    )
+    written.write(log)
+    assert log.stat().st_size <= 4096, "the kubelet cuts what is longer"
+    read = operator_side.parse_result(log.read_text())
+    assert read is not None
+    assert (read.flow_run_id, read.reason) == ("f", reason.value)
+
+
+def test_the_reasons_that_are_not_retried_are_reasons_of_the_driver() -> None:
+    assert {reason.value for reason in driver_side.Reason} >= _FLOW_REASONS
