@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_flowrun import execute, flow_run, redirect, timeline
+from prefect_flowrun import connections, execute, flow_run, redirect, timeline
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.shutdown import Cause
@@ -67,6 +67,7 @@ class Attempt:
         except FlowLoadError as error:
             return self._load_failed(client, str(error))
         timeline.mark("flow loaded")
+        connections.import_engines(self._env.clusters)
         record = self._create(client, flow.name)
         timeline.mark("flow run created")
         if record.state is not None and record.state.is_final():

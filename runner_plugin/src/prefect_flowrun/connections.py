@@ -6,8 +6,10 @@ the end. A local cluster (laptop) ends with the last runner that uses it.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from prefect_flowrun.engines.base import Engine
 
 LOCAL = "local"
+# What the first `.submit` imports: the engine, and of Prefect's what draws flows (graphviz).
+_NEEDED_BY_FIRST_SUBMIT = {"Dask": ("prefect_flowrun.engines.dask", "prefect.utilities.visualization")}
 
 
 @dataclass
@@ -27,6 +31,19 @@ class _Connection:
 _lock = threading.Lock()
 _connections: dict[str, _Connection] = {}
 _startup_failures: list[str] = []
+
+
+def import_engines(clusters: Sequence[ClusterContract]) -> None:
+    """Import in a thread what the first submit needs, while the driver waits for the answers of Prefect's API.
+
+    To be called when the flow's own modules are imported: until then this would only compete with them.
+
+    Args:
+        clusters: of the run.
+    """
+    modules = [module for cluster in clusters for module in _NEEDED_BY_FIRST_SUBMIT.get(cluster.engine, ())]
+    if modules:
+        threading.Thread(target=_import, args=(modules,), name="flowrun-import", daemon=True).start()
 
 
 def acquire_cluster(cluster: ClusterContract) -> Engine:
@@ -74,6 +91,13 @@ def close_all() -> None:
         _connections.clear()
     for engine in engines:
         engine.close()
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        # The first submit meets the same error, and reports it.
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
 
 
 def _acquire(key: str, start: Callable[[], Engine]) -> Engine:

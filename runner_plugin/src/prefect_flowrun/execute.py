@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, cast
 from uuid import UUID
 
+from prefect import flow_engine
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort, ParameterBindError, ParameterTypeError, Pause, SignatureMismatchError
@@ -44,6 +47,7 @@ def execute(client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun) 
     Raises:
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
+    _leave_heartbeats_behind()
     try:
         if flow.isgenerator:
             _consume(run_flow(flow, flow_run=flow_run), is_async=flow.isasync)
@@ -81,6 +85,16 @@ def classify(state: State[Any], flow_run_id: UUID) -> Result:
     elif kind is not ResultType.COMPLETED and (failure := connections.startup_failure()):
         reason, message = Reason.CLUSTER_STARTUP_FAILED, failure
     return Result(flow_run_id=str(flow_run_id), type=kind, name=state.name or kind, message=message, reason=reason)
+
+
+def _leave_heartbeats_behind() -> None:
+    """Have sync flows, like Prefect's async ones, not wait for the heartbeat thread when they end.
+
+    It sleeps a second at a time, and so held up the end of every flow by half a second and its cluster with it.
+    """
+    send_heartbeats = getattr(flow_engine, "_send_heartbeats", None)  # private: other versions may not have it
+    if inspect.isfunction(send_heartbeats) and "join_on_exit" in inspect.signature(send_heartbeats).parameters:
+        flow_engine._send_heartbeats = functools.partial(send_heartbeats, join_on_exit=False)
 
 
 def _consume(generator: Any, *, is_async: bool) -> None:

@@ -1,0 +1,64 @@
+"""Waits that a run should not have: at its first submit, and at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+import types
+
+from prefect import flow_engine
+
+from prefect_flowrun import connections, execute
+from prefect_flowrun.contract import ClusterContract
+
+
+def cluster(engine):
+    return ClusterContract(name="default", engine=engine, address="tcp://127.0.0.1:1", port=1, http_port=2)
+
+
+def test_the_end_of_a_sync_flow_does_not_wait_for_the_heartbeat_thread(monkeypatch):
+    monkeypatch.setattr(flow_engine, "_send_heartbeats", flow_engine._send_heartbeats)
+    execute._leave_heartbeats_behind()
+    execute._leave_heartbeats_behind()
+    engine = types.SimpleNamespace(
+        heartbeat_seconds=30,
+        flow_run=None,
+        logger=types.SimpleNamespace(debug=lambda *_, **__: None),
+        _build_heartbeat_event_template=lambda: ({}, []),
+        _emit_flow_run_heartbeat=lambda *_: None,
+    )
+    begin = time.monotonic()
+    with flow_engine._send_heartbeats(engine):
+        time.sleep(0.05)
+    assert time.monotonic() - begin < 0.5
+
+
+def test_a_prefect_without_that_function_is_left_as_it_is(monkeypatch):
+    @contextlib.contextmanager
+    def other(engine):
+        yield
+
+    monkeypatch.setattr(flow_engine, "_send_heartbeats", other)
+    execute._leave_heartbeats_behind()
+    assert flow_engine._send_heartbeats is other
+    monkeypatch.delattr(flow_engine, "_send_heartbeats")
+    execute._leave_heartbeats_behind()
+
+
+def test_the_engine_is_imported_before_the_first_submit(monkeypatch):
+    imported = threading.Event()
+    monkeypatch.setattr(connections.importlib, "import_module", lambda name: imported.set())
+    connections.import_engines([cluster("Dask")])
+    assert imported.wait(5)
+
+
+def test_an_engine_that_cannot_be_imported_is_left_to_the_first_submit(monkeypatch, capfd):
+    monkeypatch.setitem(connections._NEEDED_BY_FIRST_SUBMIT, "Dask", ("no.such.module",))
+    connections.import_engines([cluster("Dask"), cluster("Ray")])
+    for thread in threading.enumerate():
+        if thread.name == "flowrun-import":
+            thread.join(5)
+    assert "no.such.module" not in sys.modules
+    assert capfd.readouterr().err == ""
