@@ -4,7 +4,7 @@
 # Tiers: unit (anywhere), chart (Go, for helm-unittest), cluster (a real cluster: see dev/cluster-up).
 # SKIP_CLUSTER=1 leaves the last one out.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export PATH=$PWD/.local/bin:$PWD/.venv/bin:$PATH
 declare -a summary=()
 failed=0
