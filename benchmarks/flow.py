@@ -54,8 +54,12 @@ def run_on_kube_cluster() -> None:
     )
     # The same for the scheduler, whose command has no option.
     spec["spec"]["scheduler"]["spec"]["containers"][0]["args"] = ["dask", "scheduler", "--host", "0.0.0.0"]
-    # quiet: without a terminal its live view would only cost time.
-    kwargs = {"custom_cluster_spec": spec, "namespace": os.environ["BENCH_NAMESPACE"], "quiet": True}
+    kwargs = {
+        "custom_cluster_spec": spec,
+        "namespace": os.environ["BENCH_NAMESPACE"],
+        "quiet": True,  # without a terminal its live view would only cost time
+        "resource_timeout": 20,  # a start that hangs, hangs for good: fail sooner than after the stock 60 s
+    }
     main.with_options(task_runner=DaskTaskRunner(cluster_class=KubeCluster, cluster_kwargs=kwargs))()
 
 

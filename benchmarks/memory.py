@@ -11,6 +11,7 @@ from recorder import Recorder
 from settings import Settings, operator_pod
 
 STEP = 5
+Samples = list[tuple[str, float]]
 
 
 def resident_mb(kube: Kube, settings: Settings) -> float:
@@ -22,11 +23,15 @@ def resident_mb(kube: Kube, settings: Settings) -> float:
     return float(found.group(1)) / 1e6 if found else 0.0
 
 
-def measure(
-    kube: Kube, settings: Settings, recorder: Recorder, runs: int, say: Callable[[str], None]
-) -> list[tuple[int, float]]:
+def measure(kube: Kube, settings: Settings, recorder: Recorder, runs: int, say: Callable[[str], None]) -> Samples:
     """Run small FlowRuns, some at a time, and return (runs so far, MB) before, in between and after their removal."""
-    samples = [(0, resident_mb(kube, settings))]
+    samples: Samples = []
+
+    def sample(after: str) -> None:
+        samples.append((after, resident_mb(kube, settings)))
+        say(f"  after {after} runs: {samples[-1][1]:.1f} MB")
+
+    sample("0")
     names: list[str] = []
     for first in range(0, runs, STEP):
         batch = [f"memory-{number}" for number in range(first, min(first + STEP, runs))]
@@ -35,11 +40,11 @@ def measure(
         recorder.wait(lambda done=batch: _ended(recorder, done), 60.0 * STEP, f"runs {batch} ended")
         recorder.wait(lambda: not recorder.leftovers(), 60, "all gone")
         names += batch
-        samples.append((len(names), resident_mb(kube, settings)))
-        say(f"  after {len(names)} runs: {samples[-1][1]:.1f} MB")
+        sample(str(len(names)))
     for name in names:
         ours.remove(kube, settings, name)
     recorder.wait(lambda: not recorder.present("flowruns"), 60, "records removed")
+    sample(f"{len(names)} removed")
     return samples
 
 

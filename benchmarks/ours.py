@@ -7,7 +7,6 @@ from recorder import label
 from settings import RESOURCES, Settings
 
 NAME = "ours"
-LOGS = (("flowrun.dev/role", "driver"),)
 
 
 def create(kube: Kube, settings: Settings, name: str, **parameters: float) -> None:

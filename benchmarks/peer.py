@@ -9,7 +9,6 @@ from recorder import label
 from settings import RESOURCES, Settings
 
 NAME = "peer"
-LOGS = (("batch.kubernetes.io/job-name", ""), ("dask.org/component", "scheduler"))
 SERVICE_ACCOUNT = "driver"
 
 

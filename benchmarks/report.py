@@ -76,11 +76,11 @@ def writes_table(runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
-def memory_table(samples: list[tuple[int, float]]) -> str:
+def memory_table(samples: list[tuple[str, float]]) -> str:
     """Return the operator's resident memory after so many runs."""
-    text = ", ".join(f"{runs}: {mb:.1f}" for runs, mb in samples)
+    text = ", ".join(f"{mb:.1f} ({runs})" for runs, mb in samples)
     most = max((mb for _, mb in samples), default=0.0)
-    return f"operator memory in MB after n runs: {text}\n  {verdict(most, MEMORY_BAR_MB, ' MB')}"
+    return f"operator memory in MB (after n runs): {text}\n  {verdict(most, MEMORY_BAR_MB, ' MB')}"
 
 
 def _column(runs: list[Run], system: str) -> str:

@@ -129,9 +129,10 @@ def measure(kube: Kube, settings: Settings, recorder: Recorder, runs: int) -> di
         for number in range(1, runs + 1):
             name = f"{''.join(c for c in way.lower() if c.isalpha())}-{number}"
             try:
-                for what, seconds in carry_out(name).items():
+                times = carry_out(name)
+                print(f"  {name}: " + ", ".join(f"{what} {s:.2f} s" for what, s in times.items()), flush=True)
+                for what, seconds in times.items():
                     found.setdefault(way, {}).setdefault(what, []).append(seconds)
-                print(f"  {name}: {found.get(way)}", flush=True)
             except (LookupError, TimeoutError) as error:
                 print(f"  {way}: {error}", flush=True)
             finally:

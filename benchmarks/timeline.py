@@ -93,7 +93,9 @@ class Measurement:
             "worker_exit": processes.Ends(processes.find(run.name, processes.WORKER)),
         }
         recorder.wait(lambda: self._finished_driver(driver), RUN_TIMEOUT_S, "driver finished")
-        told = recorder.wait(lambda: _told(recorder.logs[driver]), 5, "the flow's own times (did it fail?)")
+        if phase(recorder.present("pods", lambda p: p["metadata"]["name"] == driver)[0]) == "Failed":
+            raise ValueError(recorder.logs[driver][-1].partition(" ")[2] if recorder.logs[driver] else "driver failed")
+        told = recorder.wait(lambda: _told(recorder.logs[driver]), 5, "what the flow has printed")
         recorder.wait(lambda: not recorder.leftovers(), GONE_TIMEOUT_S, "all gone")
         at = {
             **_of_flow(told),
@@ -169,10 +171,15 @@ def warm_up(measurement: Measurement, systems: list[ModuleType]) -> list[Run]:
 
 
 def interleaved(measurement: Measurement, systems: list[ModuleType], runs: int) -> list[Run]:
-    """Measure the systems in turn, so that what else the machine does hits both alike."""
-    found = []
-    for number in range(1, runs + 1):
+    """Measure the systems in turn, so that what else the machine does hits both alike.
+
+    A system some of whose runs failed gets as many more tries as it was asked for runs.
+    """
+    found: list[Run] = []
+    for number in range(1, 2 * runs + 1):
         for system in systems:
+            if sum(run.system == system.NAME and not run.error for run in found) >= runs:
+                continue
             run = measurement.run(system, f"{system.NAME}-{number}")
             first = run.stages.get("first_task")
             print(f"  {run.name}: " + (run.error or f"first task after {first:.2f} s"), flush=True)

@@ -57,7 +57,7 @@ class Cluster:
     def apply(self, *manifests: Raw, dry_run: bool = False) -> str:
         """Apply manifests; the error text is returned with dry_run (nothing is stored then)."""
         # JSON, not PyYAML's YAML: it leaves a key `n` unquoted, which Kubernetes reads as false (YAML 1.1).
-        text = "\n---\n".join(json.dumps(manifest) for manifest in manifests)
+        text = "\n".join(json.dumps(manifest) for manifest in manifests)
         if dry_run:
             return self.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
         return self.kubectl("apply", "-f", "-", stdin=text)

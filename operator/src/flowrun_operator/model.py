@@ -103,6 +103,8 @@ class AttemptView:
     driver: PodFacts | None
     clusters: tuple[ClusterFacts, ...] = ()
     worker_pods: int = 0
+    # Of these, how many have not ended yet.
+    live_workers: int = 0
     # The API server itself said that there is no such Job: its absence from the cache proves nothing (F06).
     job_gone: bool = False
 

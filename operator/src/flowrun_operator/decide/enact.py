@@ -66,7 +66,10 @@ def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
         if keep is not None and attempt.number == keep.number:
             continue
         if attempt.worker_pods:
-            actions.append(DeleteWorkers(view.run.metadata.name, attempt.number))
+            # SIGTERM, then at once SIGKILL: their scheduler is gone, they have nothing to save. Of pods that have ended
+            # only the objects are left: with a grace the kubelet would take 2 s more to remove those.
+            grace_s = 1 if attempt.live_workers else 0
+            actions.append(DeleteWorkers(view.run.metadata.name, attempt.number, grace_s))
         actions += [Delete("TaskCluster", c.object_name, c.uid) for c in attempt.clusters if not c.deleting]
     return actions
 

@@ -34,6 +34,7 @@ class DeleteWorkers:
 
     run: str
     attempt: int
+    grace_s: int = 1
 
 
 @dataclass(frozen=True)

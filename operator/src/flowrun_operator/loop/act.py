@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 
 # Requests of one plan under way at once.
 _CONCURRENCY = 32
-# Workers of an ended run: SIGTERM, then at once SIGKILL. Their scheduler is gone, they have nothing to save.
-_WORKER_GRACE_S = 1
 _DROPPED_TRIES = 5
 
 
@@ -172,7 +170,7 @@ class Actor:
 
     async def _delete_workers(self, action: DeleteWorkers, namespace: str) -> None:
         chosen = selector(labels(action.run, action.attempt, role=ROLE_WORKER))
-        answer = await self._kube.delete_collection("Pod", namespace, selector=chosen, grace_s=_WORKER_GRACE_S)
+        answer = await self._kube.delete_collection("Pod", namespace, selector=chosen, grace_s=action.grace_s)
         for pod in answer.get("items", []):
             self._mark_deleting(pod, namespace)
 

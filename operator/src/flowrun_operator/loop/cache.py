@@ -59,7 +59,10 @@ class Cache:
         known = self._objects[kind].get((namespace, name))
         if known is not None and at(known, "metadata", "uid") == uid:
             del self._objects[kind][namespace, name]
-            self._by_run[kind, namespace, label(known, LABEL_RUN)].discard(name)
+            siblings = self._by_run[kind, namespace, label(known, LABEL_RUN)]
+            siblings.discard(name)
+            if not siblings:  # or the operator would grow with every run
+                del self._by_run[kind, namespace, label(known, LABEL_RUN)]
         # A write of ours that returns after the object's deletion must not bring it back.
         self._gone[uid] = 1
         while len(self._gone) > 10_000:

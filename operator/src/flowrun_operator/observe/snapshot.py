@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -60,19 +61,18 @@ def run_view(
             numbers[_attempt(job)] = job_facts(job, explanations.get(at(job, "metadata", "uid")))
     all_pods = list(pods)
     all_clusters = list(clusters)
+    workers: dict[int, list[PodFacts]] = defaultdict(list)
+    for pod in all_pods:
+        if label(pod, LABEL_ROLE) == ROLE_WORKER:
+            workers[_attempt(pod)].append(pod_facts(pod))
     attempts = tuple(
         AttemptView(
             number=number,
             job=job,
             driver=_driver(job, all_pods, explanations),
             clusters=tuple(_cluster_facts(c) for c in all_clusters if owner_uid(c) == job.uid),
-            worker_pods=sum(
-                1
-                for p in all_pods
-                if _attempt(p) == number
-                and label(p, LABEL_ROLE) == ROLE_WORKER
-                and not at(p, "metadata", "deletionTimestamp")
-            ),
+            worker_pods=sum(1 for p in workers[number] if not p.deleting),
+            live_workers=sum(1 for p in workers[number] if p.live),
         )
         for number, job in sorted(numbers.items())
     )

@@ -132,3 +132,9 @@ def test_the_prefect_key_gets_a_secret_beside_the_job_without_the_key():
 def test_no_clusters_are_created_for_a_job_that_is_going():
     for job in (a_job(deleting=True), a_job(finished=True)):
         assert of(decide_run(a_view(an_attempt(job=job, driver=None, clusters=())), NOW), Create) == []
+
+
+def test_workers_that_have_ended_are_removed_without_grace():
+    ended = an_attempt(live_workers=0)
+    assert DeleteWorkers("etl", 1, grace_s=0) in remove(a_view(ended), keep=None)
+    assert DeleteWorkers("etl", 1, grace_s=1) in remove(a_view(an_attempt()), keep=None)

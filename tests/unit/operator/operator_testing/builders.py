@@ -98,7 +98,7 @@ _UNSET: Any = object()
 
 def an_attempt(number: int = 1, *, job: Any = _UNSET, driver: Any = _UNSET, **changes: Any) -> AttemptView:
     """Return an attempt: by default its Job exists and its driver and workers run."""
-    given = {"clusters": (a_cluster_facts(number),), "worker_pods": 2, **changes}
+    given = {"clusters": (a_cluster_facts(number),), "worker_pods": 2, "live_workers": 2, **changes}
     return AttemptView(
         number,
         job=a_job(number) if job is _UNSET else job,
