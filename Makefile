@@ -49,7 +49,8 @@ lock: setup ## Renew the lock files (UPGRADE=1: newest versions)
 	@UV=$$(dev/setup.sh --uv) requirements/lock.sh $(if $(UPGRADE),--upgrade)
 
 .PHONY: install
-install: setup cluster-up tools images ## Install the chart into the cluster (needs cluster and images, makes both)
+install: setup cluster-up images ## Install the chart into the cluster (needs cluster and images, makes both)
+	@dev/tools.sh kubectl helm
 	@dev/install.sh $(NAMESPACE)
 
 .PHONY: uninstall

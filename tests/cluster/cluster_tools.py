@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,37 +200,34 @@ def flow_run(name: str = "r", function: str = "main", workers: int | None = 2, *
     }
 
 
-def kill_driver(uid: str) -> None:
-    """SIGKILL the driver process from the node: nothing inside a container can kill its PID 1.
-
-    Args:
-        uid: The FlowRun's, by which the process is found in its environment.
-    """
-    for process in Path("/proc").iterdir():
+def _processes(command: bytes, variable: str) -> Iterator[int]:
+    """Yield the pids of this host's processes with a command line and an environment that contain these."""
+    for process in sorted(Path("/proc").iterdir()):
         if not process.name.isdecimal():
             continue
         try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:
+            found = command in (process / "cmdline").read_bytes()
+            found = found and variable.encode() in (process / "environ").read_bytes()
+        except OSError:  # ended meanwhile
             continue
-        if b"prefect_flowrun.driver" in command and f"FLOWRUN_UID={uid}".encode() in environment:
-            os.kill(int(process.name), signal.SIGKILL)
-            return
-    raise LookupError("the driver does not run on this host")
+        if found:
+            yield int(process.name)
+
+
+def kill_driver(uid: str) -> None:
+    """SIGKILL the driver processes from the node: nothing inside a container can kill its PID 1.
+
+    Args:
+        uid: The FlowRun's, by which the processes are found in their environment.
+    """
+    pids = list(_processes(b"prefect_flowrun.driver", f"FLOWRUN_UID={uid}"))
+    if not pids:
+        raise LookupError("the driver does not run on this host")
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # went with the one before
+            os.kill(pid, signal.SIGKILL)
 
 
 def worker_processes(namespace: str) -> list[int]:
     """Return the pids of a namespace's Dask workers on this host."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"distributed.cli.dask_worker" in command and f"FLOWRUN_NAMESPACE={namespace}".encode() in environment:
-            found.append(int(process.name))
-    return found
+    return list(_processes(b"distributed.cli.dask_worker", f"FLOWRUN_NAMESPACE={namespace}"))

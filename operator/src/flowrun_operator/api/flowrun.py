@@ -17,6 +17,7 @@ from flowrun_operator.api.common import (
     Time,
 )
 from flowrun_operator.api.constants import MANAGER, MAX_CLUSTER_NAME, MAX_RUN_NAME
+from flowrun_operator.api.rules import immutable
 
 
 class Activation(StrEnum):
@@ -169,19 +170,10 @@ class FlowRun(ApiModel):
     status: FlowRunStatus = Field(default_factory=FlowRunStatus)
 
 
-SPEC_RULES: list[dict[str, str]] = []
 _MUTABLE = {"suspend", "cancel", "ttlSecondsAfterFinished"}
+_FIELDS = [field.alias or name for name, field in FlowRunSpec.model_fields.items()]
 
-
-def _immutable(field: str) -> dict[str, str]:
-    kept = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-    return {"rule": kept, "message": f"{field} is immutable: create another FlowRun", "fieldPath": f".{field}"}
-
-
-for _name, _field in FlowRunSpec.model_fields.items():
-    _alias = _field.alias or _name
-    if _alias not in _MUTABLE:
-        SPEC_RULES.append(_immutable(_alias))
+SPEC_RULES = [immutable(field, "create another FlowRun") for field in _FIELDS if field not in _MUTABLE]
 SPEC_RULES.append(
     {"rule": "!oldSelf.cancel || self.cancel", "message": "a cancelled run stays cancelled", "fieldPath": ".cancel"}
 )

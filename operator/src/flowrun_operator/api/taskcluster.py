@@ -11,6 +11,7 @@ from pydantic import Field
 from flowrun_operator.api.common import ApiModel, Condition, Engine, Metadata, OpaqueObject, PrefectOptions
 from flowrun_operator.api.constants import MANAGER
 from flowrun_operator.api.flowrun import WorkerOptions
+from flowrun_operator.api.rules import immutable
 
 
 class FlowRunRef(ApiModel):
@@ -59,9 +60,4 @@ class TaskCluster(ApiModel):
     status: TaskClusterStatus = Field(default_factory=TaskClusterStatus)
 
 
-def _immutable(field: str) -> dict[str, str]:
-    kept = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
-    return {"rule": kept, "message": f"{field} is immutable", "fieldPath": f".{field}"}
-
-
-SPEC_RULES = [_immutable(field) for field in ("engine", "flowRun", "port", "managedBy")]
+SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "managedBy")]
