@@ -170,16 +170,21 @@ def example(path: Path, api: str | None) -> bool:
     said = f"{result['reason']}: {result['message']}" if result["message"] else result["reason"]
     console.print(Text(said, style="green" if good else "red"))
     console.print("\n".join(printed_lines(api, run["status"].get("flowRun", {}).get("id"))), style="dim", markup=False)
-    # The pods of the cluster are gone; the driver's is kept for its log until the TTL.
-    deadline = time.monotonic() + 15
-    while kubectl("get", "pods", "-l", f"flowrun.dev/run={name},flowrun.dev/role=worker", "-o", "name"):
-        if time.monotonic() > deadline:
-            sys.exit("workers are left: kubectl get pods")
-        time.sleep(0.3)
-    console.print(f"$ kubectl get pods,services,taskclusters -l flowrun.dev/run={name}")
-    left = kubectl("get", "pods,services,taskclusters.flowrun.dev", "-l", f"flowrun.dev/run={name}")
-    console.print(left.rstrip() + "   (kept for its log)", markup=False)
+    show_what_is_left(name)
     return good
+
+
+def show_what_is_left(name: str) -> None:
+    """Wait until the cluster of a run is gone and show what `kubectl` still finds of it."""
+    kinds, own = "pods,services,taskclusters.flowrun.dev", f"flowrun.dev/run={name}"
+    deadline = time.monotonic() + 15
+    while kubectl("get", kinds, "-l", f"{own},flowrun.dev/role!=driver", "-o", "name"):
+        if time.monotonic() > deadline:
+            sys.exit(f"something of the run is left: kubectl get {kinds} -l {own}")
+        time.sleep(0.3)
+    console.print(f"$ kubectl get {kinds} -l {own}", soft_wrap=True)
+    console.print(kubectl("get", kinds, "-l", own).rstrip(), markup=False)
+    console.print("(the driver's pod is kept for its log, until the run's TTL)", style="dim")
 
 
 def main() -> None:
