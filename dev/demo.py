@@ -107,10 +107,15 @@ def condition(run: dict[str, Any], type_: str) -> dict[str, Any]:
     return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
 
 
-def view(run: dict[str, Any], counts: tuple[int, int], since: float, stages: dict[str, float]) -> Group:
+def ready_workers(name: str) -> int:
+    """Return how many workers are ready: from the pods, since the status may lag by a second."""
+    pods = json.loads(kubectl("get", "pods", "-l", f"flowrun.dev/run={name},flowrun.dev/role=worker", "-o", "json"))
+    return sum(1 for pod in pods["items"] if condition(pod, "Ready")["status"] == "True")
+
+
+def view(run: dict[str, Any], ready: int, counts: tuple[int, int], since: float, stages: dict[str, float]) -> Group:
     """Return the live view: one row a stage, with the second at which it was reached."""
     status = run.get("status", {})
-    ready = sum(c.get("readyWorkers", 0) for c in status.get("clusters", []))
     wanted = sum(c.get("workers", 0) for c in status.get("clusters", []))
     if ready and ready == wanted:
         stages.setdefault("workers", time.monotonic() - since)
@@ -143,7 +148,8 @@ def follow(name: str, api: str | None) -> dict[str, Any]:
         while True:
             run = json.loads(kubectl("get", "flowruns.flowrun.dev", name, "-o", "json"))
             counts = task_counts(api, run.get("status", {}).get("flowRun", {}).get("id"))
-            live.update(view(run, counts, since, stages), refresh=True)
+            ready = 0 if "workers" in stages else ready_workers(name)
+            live.update(view(run, ready, counts, since, stages), refresh=True)
             if condition(run, "Succeeded")["status"] in {"True", "False"}:
                 return dict(run)
             if time.monotonic() - since > TIMEOUT_S:
