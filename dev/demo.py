@@ -22,15 +22,14 @@ from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
 RELEASE_NAMESPACE = os.environ.get("NAMESPACE", "flowrun-system")
+KUBECTL = ["kubectl", "--kubeconfig", os.environ.get("KUBECONFIG") or str(ROOT / ".local" / "kubeconfig")]
 TIMEOUT_S = 300
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
 def kubectl(*args: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl against the demo's cluster and return what it printed."""
-    kubeconfig = os.environ.get("KUBECONFIG") or str(ROOT / ".local" / "kubeconfig")
-    command = ["kubectl", "--kubeconfig", kubeconfig, *args]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run([*KUBECTL, *args], input=stdin, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         sys.exit(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
     return done.stdout
@@ -51,17 +50,7 @@ def prefect_api() -> Iterator[str | None]:
     if not service:
         yield None
         return
-    kubeconfig = os.environ.get("KUBECONFIG") or str(ROOT / ".local" / "kubeconfig")
-    command = [
-        "kubectl",
-        "--kubeconfig",
-        kubeconfig,
-        "-n",
-        RELEASE_NAMESPACE,
-        "port-forward",
-        f"svc/{service}",
-        ":4200",
-    ]
+    command = [*KUBECTL, "-n", RELEASE_NAMESPACE, "port-forward", f"svc/{service}", ":4200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as forward:
         line = forward.stdout.readline() if forward.stdout else ""
         port = re.search(r":(\d+) ->", line)

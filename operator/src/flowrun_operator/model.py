@@ -129,6 +129,11 @@ class RunView:
         return any(c.type == "Succeeded" and c.status != "Unknown" for c in self.run.status.conditions)
 
     @property
+    def prefect_api_url(self) -> str | None:
+        """The Prefect API of this run: its own, else the operator's."""
+        return self.run.spec.prefect.api_url or self.defaults.prefect_api_url
+
+    @property
     def current(self) -> AttemptView | None:
         """The newest attempt, found by its Job or by the status that recorded it."""
         recorded = max((a.number for a in self.run.status.attempts), default=0)

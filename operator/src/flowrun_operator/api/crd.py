@@ -95,7 +95,7 @@ def _crd(
     schema = {
         "type": "object",
         "required": ["spec"],
-        "x-kubernetes-validations": flowrun.NAME_RULES if kind == "FlowRun" else [],
+        **({"x-kubernetes-validations": flowrun.NAME_RULES} if kind == "FlowRun" else {}),
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
@@ -104,8 +104,6 @@ def _crd(
             "status": status,
         },
     }
-    if not schema["x-kubernetes-validations"]:
-        del schema["x-kubernetes-validations"]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -9,12 +9,11 @@ from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster, TaskClusterStatus
 from flowrun_operator.build.labels import cluster_labels, selector
 from flowrun_operator.decide.conditions import condition, merge
-from flowrun_operator.decide.plan import Action, Create, Delete, Explain, Plan
+from flowrun_operator.decide.plan import EXPLAIN_AFTER_S, Action, Create, Delete, Explain, Plan
 from flowrun_operator.decide.replacement import WorkerPlan, plan_workers
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.model import ClusterView, Problem
 
-_EXPLAIN_AFTER_S = 3.0
 _CHECK_S = 2.0
 
 
@@ -44,7 +43,7 @@ def decide_cluster(view: ClusterView, now: datetime) -> Plan:
     actions += [
         Explain(pod.uid)
         for pod in silent[:1]
-        if pod.created_at is not None and (now - pod.created_at).total_seconds() >= _EXPLAIN_AFTER_S
+        if pod.created_at is not None and (now - pod.created_at).total_seconds() >= EXPLAIN_AFTER_S
     ]
     check = workers.check_after_s if workers.check_after_s is not None else (_CHECK_S if silent else None)
     return Plan(

@@ -8,6 +8,7 @@ from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.children import driver_job, key_secret, task_cluster
 from flowrun_operator.decide import run_status
 from flowrun_operator.decide.plan import (
+    EXPLAIN_AFTER_S,
     Action,
     AttemptOutcome,
     CloseAttempt,
@@ -31,8 +32,6 @@ from flowrun_operator.model import AttemptView, RunView
 
 # A driver needs about this long before it has registered its flow run.
 _LOOK_UP_AFTER_S = 1.0
-# A pod that is silent for this long is asked why.
-_EXPLAIN_AFTER_S = 3.0
 
 
 def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
@@ -103,7 +102,7 @@ def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
 
 def _report(view: RunView, outcome: AttemptOutcome) -> list[Action]:
     """Tell Prefect the end of the current attempt, if its driver could not."""
-    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    api_url = view.prefect_api_url
     if outcome.reported or view.current is None or not api_url:
         return []
     return [ReportToPrefect(view.current.number, api_url, outcome.type, outcome.message)]
@@ -145,9 +144,9 @@ def _questions(view: RunView, now: datetime) -> list[Action]:
     age_s = (now - current.job.created_at).total_seconds()
     driver = current.driver
     actions: list[Action] = []
-    if (driver is None or (not driver.running and driver.problem is None)) and age_s >= _EXPLAIN_AFTER_S:
+    if (driver is None or (not driver.running and driver.problem is None)) and age_s >= EXPLAIN_AFTER_S:
         actions.append(Explain(driver.uid if driver else current.job.uid))
-    api_url = view.run.spec.prefect.api_url or view.defaults.prefect_api_url
+    api_url = view.prefect_api_url
     if driver is not None and driver.running and view.flow_run is None and age_s >= _LOOK_UP_AFTER_S and api_url:
         actions.append(LookUpFlowRun(current.number, api_url))
     return actions

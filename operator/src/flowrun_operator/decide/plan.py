@@ -44,6 +44,10 @@ class Confirm:
     job: str
 
 
+# A pod or Job that is silent for this long is asked why.
+EXPLAIN_AFTER_S = 3.0
+
+
 @dataclass(frozen=True)
 class Explain:
     """Read the events of an object that is stuck without saying why."""

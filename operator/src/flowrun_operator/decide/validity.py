@@ -41,7 +41,7 @@ def _unsupported_cluster(view: RunView) -> Finish | None:
 
 
 def _missing_setting(view: RunView) -> Finish | None:
-    if not (view.run.spec.prefect.api_url or view.defaults.prefect_api_url):
+    if not view.prefect_api_url:
         # Without it every process would start a private Prefect server of its own and report to nobody.
         return _refuse(
             "PrefectApiUrlMissing",

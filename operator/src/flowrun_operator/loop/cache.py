@@ -74,6 +74,7 @@ class Cache:
             self.flow_runs.pop(uid, None)
             for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
                 del self.problems[where]
+            self.gone_jobs = {w for w in self.gone_jobs if not (w[0] == namespace and w[1].startswith(f"{name}-"))}
 
     def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """Return an object, or None."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flowrun_operator import metrics
+from flowrun_operator.api.constants import LABEL_RUN
 from flowrun_operator.decide import decide_cluster, decide_run
 from flowrun_operator.decide.plan import Confirm, Create, Plan
 from flowrun_operator.kube.client import KubeClient
@@ -138,7 +139,7 @@ class Reconciler:
                 gone_jobs=self._cache.gone_jobs_in(key.namespace),
             )
             return decide_run(view, self._clock())
-        run = label(raw, "flowrun.dev/run")
+        run = label(raw, LABEL_RUN)
         return decide_cluster(
             cluster_view(
                 raw,
