@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prefect_flowrun.futures import ClusterFuture
+    from prefect_flowrun.resources import needs
     from prefect_flowrun.task_runner import ClusterTaskRunner
     from prefect_flowrun.version import __version__
 
-__all__ = ["ClusterFuture", "ClusterTaskRunner", "__version__"]
+__all__ = ["ClusterFuture", "ClusterTaskRunner", "__version__", "needs"]
 
 _HOME_OF = {
     "ClusterFuture": "prefect_flowrun.futures",
     "ClusterTaskRunner": "prefect_flowrun.task_runner",
     "__version__": "prefect_flowrun.version",
+    "needs": "prefect_flowrun.resources",
 }
 
 

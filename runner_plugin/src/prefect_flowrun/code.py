@@ -12,6 +12,7 @@ import os
 import site
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -69,6 +70,12 @@ class FlowModules:
         self.registered.clear()
         return found
 
+    def reinstate(self) -> None:
+        """Take `withdraw` back."""
+        self._withdrawn = False
+        self._seen.clear()
+        self._seen_for = (0, 0)
+
     def _is_the_users(self, name: str, module: ModuleType) -> bool:
         # __main__ always travels by value, and the driver's own package is on the workers.
         if name == "__main__" or name.partition(".")[0] == "prefect_flowrun":
@@ -85,6 +92,19 @@ class FlowModules:
             self._real[folder] = os.path.realpath(folder)
         path = os.path.join(self._real[folder], name)  # noqa: PTH118 - startswith below wants a string
         return path.startswith(self._roots) and not path.startswith(self._installed) and "-packages" not in path
+
+
+_modules: FlowModules | None = None
+_modules_lock = threading.Lock()
+
+
+def flow_modules() -> FlowModules:
+    """Return the modules of this process's flow."""
+    global _modules  # noqa: PLW0603 - one per process, like sys.modules itself
+    with _modules_lock:
+        if _modules is None:
+            _modules = FlowModules(flow_roots(os.environ.get("FLOWRUN_ENTRYPOINT", "")))
+        return _modules
 
 
 def flow_roots(entrypoint: str) -> list[Path]:

@@ -10,26 +10,41 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from prefect_flowrun.context import Tasks
+from prefect_flowrun.parcels import Shelf
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
 
-LOCAL = "local"
 # What the first `.submit` imports: the engine, and of Prefect's what draws flows (graphviz).
-_NEEDED_BY_FIRST_SUBMIT = {"Dask": ("prefect_flowrun.engines.dask", "prefect.utilities.visualization")}
+_NEEDED_BY_FIRST_SUBMIT = {
+    "Dask": ("prefect_flowrun.engines.dask", "prefect.utilities.visualization"),
+    "Ray": ("prefect_flowrun.engines.ray", "prefect.utilities.visualization"),
+}
 
 
-@dataclass
-class _Connection:
-    engine: Engine
-    users: int = 0
+class Connection:
+    """An engine, and what of this process is on its cluster already."""
+
+    def __init__(self, key: str, engine: Engine) -> None:
+        """Begin with nothing on the cluster.
+
+        Args:
+            key: of the cluster.
+            engine: connected.
+        """
+        self.key = key
+        self.engine = engine
+        self.shelf = Shelf(engine.put)
+        self.tasks = Tasks()
+        self.users = 0
 
 
 _lock = threading.Lock()
-_connections: dict[str, _Connection] = {}
+_connections: dict[str, Connection] = {}
 _startup_failures: list[str] = []
 
 
@@ -46,34 +61,51 @@ def import_engines(clusters: Sequence[ClusterContract]) -> None:
         threading.Thread(target=_import, args=(modules,), name="flowrun-import", daemon=True).start()
 
 
-def acquire_cluster(cluster: ClusterContract) -> Engine:
+def acquire_cluster(cluster: ClusterContract) -> Connection:
     """Connect to a cluster of the run, or share the connection there is.
 
     Args:
         cluster: the cluster as the operator describes it.
 
     Raises:
-        NotImplementedError: the engine is not supported yet.
+        ImportError: the image lacks the engine.
         TimeoutError: the coordinator did not answer within the start-up time.
     """
-    return _acquire(cluster.name, lambda: _connect(cluster))
+
+    def connect() -> Engine:
+        try:
+            engine: Engine = _engine(cluster.engine).connect(cluster)
+        except TimeoutError as error:
+            _startup_failures.append(str(error))
+            raise
+        return engine
+
+    return _acquire(cluster.name, connect)
 
 
-def acquire_local() -> Engine:
-    """Start the local Dask cluster of this process, or share the one there is."""
-    return _acquire(LOCAL, _start_local)
+def acquire_local(engine: str) -> Connection:
+    """Start this process's local cluster of an engine, or share the one there is.
+
+    Args:
+        engine: "dask" or "ray".
+
+    Raises:
+        ImportError: the engine is not installed.
+    """
+    return _acquire(f"local/{engine}", lambda: _engine(engine).start_local())
 
 
-def release_local() -> None:
-    """Give the local cluster back; it stops with its last user."""
+def release_local(connection: Connection) -> None:
+    """Give a local cluster back; it stops with its last user.
+
+    Args:
+        connection: from `acquire_local`.
+    """
     with _lock:
-        connection = _connections.get(LOCAL)
-        if connection is None:
-            return
         connection.users -= 1
         if connection.users > 0:
             return
-        del _connections[LOCAL]
+        _connections.pop(connection.key, None)
     connection.engine.close()
 
 
@@ -100,31 +132,27 @@ def _import(modules: Sequence[str]) -> None:
             importlib.import_module(module)
 
 
-def _acquire(key: str, start: Callable[[], Engine]) -> Engine:
+def _acquire(key: str, start: Callable[[], Engine]) -> Connection:
     # Held while connecting: a second thread needs the same connection and gains nothing by trying too.
     with _lock:
         connection = _connections.get(key)
         if connection is None:
-            connection = _connections[key] = _Connection(start())
+            connection = _connections[key] = Connection(key, start())
         connection.users += 1
-        return connection.engine
+        return connection
 
 
-def _connect(cluster: ClusterContract) -> Engine:
-    if cluster.engine != "Dask":
-        raise NotImplementedError(
-            f"Cluster {cluster.name!r}: engine {cluster.engine} is not supported yet, only Dask is"
-        )
-    from prefect_flowrun.engines.dask import DaskEngine  # noqa: PLC0415 - no engine is imported unless used
-
+def _engine(name: str) -> Any:
+    """Import an engine; none is imported unless used."""
     try:
-        return DaskEngine.connect(cluster)
-    except TimeoutError as error:
-        _startup_failures.append(str(error))
-        raise
+        if name.lower() == "ray":
+            from prefect_flowrun.engines.ray import RayEngine  # noqa: PLC0415
 
-
-def _start_local() -> Engine:
-    from prefect_flowrun.engines.dask import DaskEngine  # noqa: PLC0415 - no engine is imported unless used
-
-    return DaskEngine.start_local()
+            return RayEngine
+        from prefect_flowrun.engines.dask import DaskEngine  # noqa: PLC0415
+    except ImportError as error:
+        extra = name.lower()
+        raise ImportError(
+            f"{name.capitalize()} is not installed here: pip install 'prefect-flowrun[{extra}]'"
+        ) from error
+    return DaskEngine

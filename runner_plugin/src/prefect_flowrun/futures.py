@@ -1,8 +1,11 @@
-"""The future that `.submit` returns: Prefect's interface over an engine's future."""
+"""The future that `.submit` returns: Prefect's interface over an engine's future.
+
+Waiting moves no data. The task's state, and with it the result, stays on the cluster until `.state` or `.result()`
+asks for it, or for good if only other tasks of the cluster use it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +19,14 @@ from prefect_flowrun.engines.base import EngineFuture
 
 if TYPE_CHECKING:
     from prefect_flowrun.engines.base import Engine
+
+try:
+    from prefect._flow_run_suspension import raise_if_flow_run_suspension_requested as _raise_if_suspended
+except ImportError:  # Prefect before 3.8: a flow can't be suspended from outside while it waits
+
+    def _raise_if_suspended() -> None:
+        """Do nothing."""
+
 
 R = TypeVar("R")
 
@@ -33,18 +44,22 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         """The connection that the task was submitted through."""
         return self._engine
 
+    @property
+    def state(self) -> State[Any]:
+        """The state of the task run: its final one, or what Prefect's API says of it meanwhile."""
+        if self._final_state is None and not self._wrapped_future.done():
+            return super().state
+        return self._load()
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the task run has ended.
 
         Args:
             timeout: seconds; returns without an error when the time is up. None waits without limit.
         """
-        if self._final_state is not None:
-            return
-        state = self._outcome(timeout)
-        with self._lock:
-            # Two threads may get here at once; all must see the same state.
-            self._final_state = self._final_state or state
+        if self._final_state is None:
+            self._wrapped_future.wait(timeout)
+        _raise_if_suspended()
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """Return what the task returned.
@@ -57,11 +72,12 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
             TimeoutError: the task run has not ended in time.
             Exception: what the task raised, or `prefect.exceptions.CrashedRun` if the cluster lost it.
         """
-        self.wait(timeout)
-        if self._final_state is None:
+        if self._final_state is None and not self._wrapped_future.wait(timeout):
+            _raise_if_suspended()
             raise TimeoutError(f"Task run {self.task_run_id} did not complete within {timeout} seconds")
+        _raise_if_suspended()
         # _sync is not in the typed signature, but every stock future passes it.
-        value: R = self._final_state.result(  # type: ignore[call-overload]
+        value: R = self._load().result(  # type: ignore[call-overload]
             raise_on_failure=raise_on_failure, _sync=True
         )
         return value
@@ -74,28 +90,30 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         """
         if self._final_state is not None:
             fn(self)
-            return
+        else:
+            self._wrapped_future.add_done_callback(lambda: fn(self))
 
-        def with_final_state(_: Any) -> None:
-            self.wait()
-            fn(self)
+    def _load(self) -> State[R]:
+        with self._lock:
+            # Two threads may get here at once; all must see the same state.
+            if self._final_state is None:
+                self._final_state = self._fetch()
+            return self._final_state
 
-        self._wrapped_future.add_done_callback(with_final_state)
-
-    def _outcome(self, timeout: float | None) -> State[R] | None:
-        """Wait for the final state; None if the time is up before."""
-        try:
-            outcome = self._wrapped_future.result(timeout=timeout)
-        # A CancelledError is not always an Exception, and Dask has one of its own.
-        except (Exception, asyncio.CancelledError) as error:
-            if timeout is not None and self._engine.is_timeout(error):
-                return self._outcome(None) if self._wrapped_future.done() else None
-            # The task never got as far as Prefect's engine on a worker, or its worker took the state along. Without
-            # data in it, State.result() raises CrashedRun with this message.
-            return Crashed(message=self._engine.describe_loss(error))
-        if isinstance(outcome, State):
-            return outcome
-        return Crashed(message=f"The worker returned {type(outcome).__name__} instead of a state")
+    def _fetch(self) -> State[R]:
+        failure = self._wrapped_future.failure()
+        if failure is None:
+            try:
+                outcome = self._wrapped_future.result()
+            except Exception as error:  # the worker that held it is gone
+                failure = error
+            else:
+                if isinstance(outcome, State):
+                    return outcome
+                return Crashed(message=f"The worker returned {type(outcome).__name__} instead of a state")
+        # The task never got as far as Prefect's engine on a worker, or its worker took the state along. Without data in
+        # it, State.result() raises CrashedRun with this message.
+        return Crashed(message=self._engine.describe_loss(failure))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClusterFuture) and other.task_run_id == self.task_run_id

@@ -1,159 +1,230 @@
-"""What travels to a worker for one task, and what the worker does with it. Knows no engine.
+"""What travels to a worker for one task. Knows no engine; `worker.py` is its other end.
 
-Futures inside the parameters become placeholders, and the engine futures behind them travel beside the payload: so the
-engine waits for them, and hands the worker their results, which are Prefect states.
+    Envelope   versions of the driver, blobs (Prefect's context, the task, large parameters), the call
+    Call       parameters and the rest of the arguments of Prefect's task engine
+
+Futures in the parameters are replaced while they are pickled, wherever they are: one of this cluster becomes the number
+of an upstream, whose state the engine hands to the worker beside the payload; any other is waited for and travels with
+its state. On the worker both are futures again, which have ended.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+import io
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import cloudpickle
-from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext, serialize_context
+from prefect.context import AssetContext, FlowRunContext
 from prefect.futures import PrefectFuture
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_engine import run_task_async, run_task_sync
-from prefect.utilities.annotations import quote
-from prefect.utilities.collections import StopVisiting, visit_collection
 from prefect.utilities.engine import collect_task_run_inputs_sync
 
+from prefect_flowrun.arrived import arrived_future, upstream_future
+from prefect_flowrun.context import Contexts, Tasks
 from prefect_flowrun.futures import ClusterFuture
+from prefect_flowrun.large import LargeValues
+from prefect_flowrun.parcels import Blob, Manifest, Shelf
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
     from prefect.tasks import Task
 
     from prefect_flowrun.engines.base import Engine, EngineFuture
+    from prefect_flowrun.versions import Versions
+
+# Above this it is worth looking for parameters that other tasks share.
+LARGE_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True)
-class Placeholder:
-    """Stands in a parameter for the state of the upstream future with this index."""
+class Envelope:
+    """The pickled payload. Holds only plain types, so that versions can be compared before anything else is read."""
 
-    index: int
+    versions: Versions
+    blobs: list[tuple[bytes, bytes | int]]
+    context: int
+    task: int
+    call: bytes
+    large: dict[str, int]
+    lost_task_retries: int | None
+
+    def to_bytes(self) -> bytes:
+        """Serialise."""
+        return pickle.dumps(tuple(vars(self).values()), protocol=5)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Envelope:
+        """Read what `to_bytes` wrote.
+
+        Args:
+            payload: as it has travelled.
+        """
+        return cls(*pickle.loads(payload))  # noqa: S301 - from our own driver
+
+
+@dataclass
+class Packed:
+    """The payload of a task, and what must follow it."""
+
+    payload: bytes
+    parcels: list[Any]
+    upstream: list[EngineFuture]
 
 
 class Upstream:
-    """Swaps Prefect futures for placeholders and collects the engine futures behind them."""
+    """The futures that a task's parameters wait for."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._index_of: dict[UUID, int] = {}
         self.futures: list[EngineFuture] = []
 
-    def replace(self, expression: Any) -> Any:
-        """Return the expression with every future replaced.
+    def reduce(self, future: PrefectFuture[Any]) -> tuple[Any, ...]:
+        """Say how a future is to be pickled.
 
         Args:
-            expression: parameters or `wait_for`, nested at will.
+            future: found somewhere in the parameters.
         """
-        return visit_collection(expression, self._visit, return_data=True)
-
-    def _visit(self, value: Any) -> Any:
-        if isinstance(value, (State, quote)):
-            # A state may hold large data and no futures; a quoted value is none of our business.
-            raise StopVisiting
-        if not isinstance(value, PrefectFuture):
-            return value
-        if isinstance(value, ClusterFuture) and value.engine is self._engine:
-            return self._placeholder(value)
+        if isinstance(future, ClusterFuture) and future.engine is self._engine:
+            index = self._index_of.setdefault(future.task_run_id, len(self.futures))
+            if index == len(self.futures):
+                self.futures.append(future.wrapped_future)
+            return upstream_future, (future.task_run_id, index)
         # A future of another runner (threads, another cluster of the run) means nothing to this engine.
-        value.wait()
-        return value.state
-
-    def _placeholder(self, future: ClusterFuture[Any]) -> Placeholder:
-        index = self._index_of.setdefault(future.task_run_id, len(self.futures))
-        if index == len(self.futures):
-            self.futures.append(future.wrapped_future)
-        return Placeholder(index)
+        future.wait()
+        return arrived_future, (future.task_run_id, future.state)
 
 
-def pack(
-    engine: Engine,
-    task: Task[..., Any],
-    task_run_id: UUID,
-    parameters: dict[str, Any],
-    wait_for: Iterable[PrefectFuture[Any]] | None,
-    dependencies: dict[str, set[RunInput]] | None,
-) -> tuple[bytes, list[EngineFuture]]:
-    """Make the payload of one task.
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyped
+    def __init__(self, file: io.BytesIO, upstream: Upstream) -> None:
+        super().__init__(file, protocol=5)
+        self._upstream = upstream
 
-    Args:
-        engine: where the task will run; only its own futures can travel.
-        task: the task.
-        task_run_id: the id that the worker will give the task run.
-        parameters: of the call, futures included.
-        wait_for: further futures to wait for.
-        dependencies: inputs found by the caller, e.g. `map`, by parameter.
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, PrefectFuture):
+            return self._upstream.reduce(obj)
+        return super().reducer_override(obj)
 
-    Returns:
-        The payload, and the engine futures whose results must follow it to the worker.
+
+@dataclass
+class Packer:
+    """Makes the payloads of one runner on one connection."""
+
+    engine: Engine
+    shelf: Shelf
+    versions: Versions
+    lost_task_retries: int | None
+    contexts: Contexts
+    tasks: Tasks = field(default_factory=Tasks)
+    large: LargeValues = field(default_factory=LargeValues)
+
+    def pack(
+        self,
+        task: Task[..., Any],
+        task_run_id: UUID,
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None,
+        dependencies: dict[str, set[RunInput]] | None,
+    ) -> Packed:
+        """Make the payload of one task.
+
+        Args:
+            task: the task.
+            task_run_id: the id that the worker will give the task run.
+            parameters: of the call, futures included.
+            wait_for: further futures to wait for.
+            dependencies: inputs found by the caller, e.g. `map`, by parameter.
+        """
+        upstream = Upstream(self.engine)
+        manifest = Manifest()
+        inputs = _inputs(parameters, dependencies)
+        call = {
+            "task_run_id": task_run_id,
+            "parameters": parameters,
+            "wait_for": list(wait_for) if wait_for is not None else None,
+            "dependencies": inputs,
+            "assets": _assets(task, task_run_id, parameters, inputs),
+        }
+        data, large = self._split(call, upstream)
+        envelope = Envelope(
+            versions=self.versions,
+            context=self._add(manifest, self.contexts.current()),
+            task=self._add(manifest, self.tasks.get(task)),
+            blobs=manifest.entries,
+            call=data,
+            large={name: self._add(manifest, blob) for name, blob in large.items()},
+            lost_task_retries=self.lost_task_retries,
+        )
+        return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures)
+
+    def _split(self, call: dict[str, Any], upstream: Upstream) -> tuple[bytes, dict[str, Blob]]:
+        """Serialise a call without its large parameters, and those apart."""
+        parameters = call["parameters"]
+        large = self.large.known(parameters)
+        call["parameters"] = _without(parameters, large)
+        data = _dumps(call, upstream)
+        if len(data) > LARGE_BYTES:
+            found = self.large.find(
+                call["parameters"], lambda value: _dumps_without_futures(value, self.engine), LARGE_BYTES
+            )
+            if found:
+                large |= found
+                call["parameters"] = _without(parameters, large)
+                data = _dumps(call, upstream)
+        return data, large
+
+    def _add(self, manifest: Manifest, blob: Blob) -> int:
+        return manifest.add(blob, self.shelf.parcel(blob))
+
+
+def _without(parameters: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in names} if names else parameters
+
+
+def _dumps(value: Any, upstream: Upstream) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, upstream).dump(value)
+    return file.getvalue()
+
+
+def _dumps_without_futures(value: Any, engine: Engine) -> bytes | None:
+    """Pickle a value that other tasks may share; None if it holds futures, whose numbers differ from task to task."""
+    upstream = Upstream(engine)
+    data = _dumps(value, upstream)
+    return None if upstream.futures else data
+
+
+def _inputs(
+    parameters: dict[str, Any], dependencies: dict[str, set[RunInput]] | None
+) -> dict[str, set[RunInput]] | None:
+    """Collect the edges that only this process knows: those by the identity of results of tasks that it ran itself.
+
+    The worker finds futures and states by itself. Looking through large parameters costs, so only when there are any.
     """
-    # Collected here, not on the worker: an edge that rests on the identity of a result object is only known here.
-    inputs: dict[str, set[RunInput]] = {
+    flow = FlowRunContext.get()
+    inputs = {name: set(found) for name, found in (dependencies or {}).items() if found}
+    if flow is not None and flow.run_results:
+        for name, value in parameters.items():
+            if found := collect_task_run_inputs_sync(value):
+                inputs[name] = inputs.get(name, set()) | found
+    return inputs or None
+
+
+def _assets(
+    task: Task[..., Any], task_run_id: UUID, parameters: dict[str, Any], inputs: dict[str, set[RunInput]] | None
+) -> dict[str, Any] | None:
+    """Work out the assets that a task depends on and makes; only the driver knows those of the tasks before it."""
+    flow = FlowRunContext.get()
+    if not (task.asset_deps or getattr(task, "assets", None) or (flow is not None and flow.task_run_assets)):
+        return None
+    every: dict[str, set[RunInput]] = {
         name: set(collect_task_run_inputs_sync(value)) for name, value in parameters.items()
     }
-    for name, found in (dependencies or {}).items():
-        inputs[name] = inputs.get(name, set()) | found
-    upstream = Upstream(engine)
-    call = {
-        "task": task,
-        "task_run_id": task_run_id,
-        "parameters": upstream.replace(parameters),
-        "wait_for": upstream.replace(wait_for),
-        "dependencies": inputs,
-        "context": _context(task, task_run_id, inputs),
-        "return_type": "state",
-    }
-    return cloudpickle.dumps(call), upstream.futures
-
-
-def _context(task: Task[..., Any], task_run_id: UUID, inputs: dict[str, set[RunInput]]) -> dict[str, Any]:
-    asset = {"task": task, "task_run_id": task_run_id, "task_inputs": inputs, "copy_to_child_ctx": True}
-    flow = FlowRunContext.get()
-    if flow is None or PREFECT_API_URL.value():
-        return serialize_context(asset_ctx_kwargs=asset)
-    # On a laptop without a server Prefect has started one for this process. Workers must use that one: without an
-    # address each would start its own.
-    with temporary_settings({PREFECT_API_URL: str(flow.client.api_url)}):
-        return serialize_context(asset_ctx_kwargs=asset)
-
-
-def run(payload: bytes, *states: State[Any]) -> State[Any]:
-    """Run the task of a payload through Prefect's task engine. Called on the worker.
-
-    Args:
-        payload: made by `pack`.
-        states: final states of the upstream task runs, in the order of the futures that `pack` returned.
-
-    Returns:
-        The final state of the task run.
-    """
-    call = cloudpickle.loads(payload)
-    call["parameters"] = restore(call["parameters"], states)
-    call["wait_for"] = restore(call["wait_for"], states)
-    if call["task"].isasync:
-        return cast("State[Any]", asyncio.run(run_task_async(**call)))
-    return cast("State[Any]", run_task_sync(**call))
-
-
-def restore(expression: Any, states: tuple[State[Any], ...]) -> Any:
-    """Put states where placeholders are.
-
-    Args:
-        expression: as `Upstream.replace` left it.
-        states: by index of the placeholder.
-    """
-
-    def visit(value: Any) -> Any:
-        if isinstance(value, (State, quote)):
-            raise StopVisiting
-        return states[value.index] if isinstance(value, Placeholder) else value
-
-    visit_fn: Callable[[Any], Any] = visit
-    return visit_collection(expression, visit_fn, return_data=True)
+    for name, found in (inputs or {}).items():
+        every[name] = every.get(name, set()) | found
+    context = AssetContext.from_task_and_inputs(task, task_run_id, every, copy_to_child_ctx=True)
+    serialized: dict[str, Any] = context.serialize()
+    return serialized

@@ -5,88 +5,121 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
-from functools import partial
-from pickle import PicklingError
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
 
-from prefect.context import FlowRunContext
-from prefect.futures import PrefectFuture
+import prefect
+from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_flowrun import connections, payload, timeline
-from prefect_flowrun.code import FlowModules, flow_roots
-from prefect_flowrun.contract import ClusterContract, clusters_from_env
-from prefect_flowrun.entry import run_task
-from prefect_flowrun.futures import ClusterFuture
+from prefect_flowrun import connections, timeline, versions
+from prefect_flowrun.contract import clusters_from_env
+from prefect_flowrun.large import LargeValues
+from prefect_flowrun.options import RunnerOptions, engine_override
+from prefect_flowrun.progress import Progress
+from prefect_flowrun.sequential import SequentialTaskRunner
+from prefect_flowrun.session import Session
+from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, UnknownClusterError, choose
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from prefect.client.schemas.objects import FlowRun, RunInput
+    from prefect.client.schemas.objects import RunInput
     from prefect.tasks import Task
 
-    from prefect_flowrun.engines.base import Engine, EngineFuture
+__all__ = ["ClusterTaskRunner", "UnknownClusterError"]
 
-    Packed = tuple[bytes, list[EngineFuture]]
-
-DRAIN_TIMEOUT_S = 10.0
-
-
-class UnknownClusterError(ValueError):
-    """The flow names a cluster that the run does not have."""
+# A laptop's cluster is up in a second or two; that of a FlowRun says itself how long it may take.
+LOCAL_CONNECT_TIMEOUT_S = 60.0
 
 
 class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
     """Run tasks on a cluster of the FlowRun.
 
-    In a FlowRun without clusters tasks run in threads of the driver; outside a FlowRun on a Dask cluster on this
-    machine, started at the first submit and stopped when the flow ends. So one file serves all three.
+    In a FlowRun without clusters tasks run in threads of the driver; outside a FlowRun on a cluster on this machine,
+    started at the first submit and stopped when the flow ends. So one file serves all three.
 
     Unlike the stock runners it waits, when a flow ends well, for tasks that the flow itself did not wait for; they
     would otherwise be dropped silently. When the flow ends badly they are cancelled.
     """
 
-    def __init__(self, cluster: str | None = None) -> None:
-        """Choose the cluster; nothing is connected before the first submit.
+    def __init__(
+        self,
+        cluster: str | None = None,
+        *,
+        engine: str | None = None,
+        fallback: str = "local",
+        min_workers: int = 0,
+        connect_timeout_s: float | None = None,
+        exit_timeout_s: float | None = None,
+        lost_task_retries: int | None = None,
+    ) -> None:
+        """Choose where tasks run; nothing is connected before the first submit.
 
         Args:
-            cluster: name of a cluster of the FlowRun; None means its first one.
+            cluster: name of a cluster of the FlowRun; None means its first one, of `engine` if that is given.
+            engine: "dask", "ray", "threads" (of the flow's process) or "sequential" (a submit runs the task at once).
+                The environment variable FLOWRUN_ENGINE overrides it.
+            fallback: outside a FlowRun: "local" (a cluster of `engine`, by default Dask, on this machine), "threads",
+                or "error".
+            min_workers: wait for so many before the first task.
+            connect_timeout_s: longest wait for the cluster and its workers, in seconds; None means as long as the
+                FlowRun gives its clusters to start.
+            exit_timeout_s: longest wait, in seconds, for tasks that the flow did not wait for; None waits without
+                limit.
+            lost_task_retries: how often a task that was running on a lost worker is run again; None means as often as
+                the task's own `retries`.
+
+        Raises:
+            ValueError: an option is none of these.
         """
         super().__init__()  # type: ignore[no-untyped-call]
-        self.cluster = cluster
+        self.options = RunnerOptions.model_validate(
+            {
+                "cluster": cluster,
+                "engine": engine.lower() if isinstance(engine, str) else engine,
+                "fallback": fallback,
+                "min_workers": min_workers,
+                "connect_timeout_s": connect_timeout_s,
+                "exit_timeout_s": exit_timeout_s,
+                "lost_task_retries": lost_task_retries,
+            }
+        )
         # Prefect enters a duplicate of the flow's runner but calls cancel_all() on the original, so they share this.
         self._family: weakref.WeakValueDictionary[int, ClusterTaskRunner] = weakref.WeakValueDictionary(
             {id(self): self}
         )
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._is_local = False
-        self._threads: ThreadPoolTaskRunner[Any] | None = None
-        # Dask forgets a task when the last future of it goes: held until done, or a flow that drops them loses them.
-        self._outstanding: dict[UUID, EngineFuture] = {}
-        # The flow run that submits here: Prefect handles a flow's error before it leaves the runner, so `__exit__` sees
-        # none and has to look at the state.
-        self._flow_run: FlowRun | None = None
+        self._session: Session | None = None
+        self._local: connections.Connection | None = None
+        self._in_process: TaskRunner[Any] | None = None
+        self._large = LargeValues()
 
     @property
     def name(self) -> str:
         """Name of the runner in Prefect's logs."""
         return "cluster"
 
+    @property
+    def cluster(self) -> str | None:
+        """Name of the cluster that was asked for."""
+        return self.options.cluster
+
+    @property
+    def progress(self) -> Progress:
+        """How far the tasks submitted through this runner have come; zeros for tasks in the flow's own process."""
+        return self._session.progress if self._session is not None else Progress()
+
     def duplicate(self) -> Self:
         """Return a runner with the same settings; Prefect enters a fresh one for every flow run."""
-        twin = type(self)(self.cluster)
+        twin = type(self)(**self.options.model_dump())
         twin._family = self._family  # keyed by identity, since equal runners are not the same runner
         self._family[id(twin)] = twin
         return twin
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, ClusterTaskRunner) and other.cluster == self.cluster
+        return type(other) is type(self) and isinstance(other, ClusterTaskRunner) and other.options == self.options
 
     def __hash__(self) -> int:
-        return hash((type(self), self.cluster))
+        return hash((type(self), self.options))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as a stock thread pool.
@@ -112,128 +145,122 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             dependencies: inputs that the caller has found, by parameter.
 
         Raises:
-            RuntimeError: the runner is not started, i.e. there is no flow around the call.
-            UnknownClusterError: the run has no cluster of this name.
-            TimeoutError: the cluster's coordinator did not start in time.
+            RuntimeError: the runner is not started, i.e. there is no flow around the call; or it may not run outside a
+                FlowRun.
+            UnknownClusterError: the run has no cluster of this name or engine.
+            TimeoutError: the cluster's coordinator, or its `min_workers`, did not start in time.
         """
         if not self._started:
             raise RuntimeError("The task runner must be started before submitting work.")
         timeline.mark("first submit called")
-        engine = self._connect()
+        self._connect()
         timeline.mark("cluster connected")
-        if engine is None:
-            assert self._threads is not None  # noqa: S101 - _connect() gives one or the other
-            return self._threads.submit(task, parameters, wait_for, dependencies)
-        task_run_id = uuid4()
-        pack = partial(payload.pack, engine, task, task_run_id, parameters, wait_for, dependencies)
-        packed, upstream = self._pack(pack)
-        timeline.mark("first task packed")
-        engine_future = engine.submit(f"{task.name}-{task_run_id}", run_task, packed, upstream)
-        timeline.mark("first task submitted")
-        self._hold(task_run_id, engine_future)
-        return ClusterFuture(task_run_id, engine_future, engine)
+        if self._in_process is not None:
+            future: PrefectFuture[Any] = self._in_process.submit(task, parameters, wait_for, dependencies)
+            return future
+        assert self._session is not None  # noqa: S101 - _connect() gives one or the other
+        return self._session.submit(task, parameters, wait_for, dependencies)
+
+    def map(
+        self, task: Task[..., Any], parameters: dict[str, Any], wait_for: Iterable[PrefectFuture[Any]] | None = None
+    ) -> PrefectFutureList[PrefectFuture[Any]]:
+        """Start a task for each element of its iterable parameters.
+
+        Args:
+            task: the task.
+            parameters: of the call; what is `unmapped` goes to every task, and reaches the cluster once.
+            wait_for: futures that every task waits for.
+
+        Raises:
+            prefect.exceptions.MappingMissingIterable: no parameter is iterable.
+            prefect.exceptions.MappingLengthMismatch: the iterables have different lengths.
+        """
+        with self._large.unchanging():
+            return super().map(task, parameters, wait_for)
 
     def cancel_all(self) -> None:
         """Cancel the outstanding tasks of every live duplicate."""
         for runner in list(self._family.values()):
-            runner._cancel()
+            if runner._session is not None:
+                runner._session.cancel()
+            if isinstance(runner._in_process, ThreadPoolTaskRunner):
+                runner._in_process.cancel_all()
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
+        session, self._session = self._session, None
+        in_process, self._in_process = self._in_process, None
+        local, self._local = self._local, None
+        # What comes through as an exception ends the process (SIGTERM).
+        hurried = exc_type is not None
         try:
-            if exc_type is None and not self._flow_failed():
-                self._wait()
-            else:
-                self._cancel()
-            # What comes through as an exception ends the process (SIGTERM): no time then for the workers' queues.
-            if self._engine is not None and exc_type is None:
-                self._engine.drain(DRAIN_TIMEOUT_S)
+            if session is not None:
+                if hurried or _failed(session):
+                    session.cancel(hurried=hurried)
+                else:
+                    session.wait(self.options.exit_timeout_s)
+                session.close(hurried=hurried)
         finally:
-            threads, self._threads = self._threads, None
-            if threads is not None:
-                threads.__exit__(exc_type, exc_value, traceback)
-            self._engine = None
-            if self._is_local:
-                self._is_local = False
-                connections.release_local()
+            if in_process is not None:
+                in_process.__exit__(exc_type, exc_value, traceback)
+            if local is not None:
+                connections.release_local(local)
             super().__exit__(exc_type, exc_value, traceback)
 
-    def _connect(self) -> Engine | None:
+    def _connect(self) -> None:
         """Connect at the first submit: workers enter runners too, and must not connect (see `__reduce__`)."""
         with self._lock:
-            if self._engine is None and self._threads is None:
-                clusters = clusters_from_env(os.environ)
-                if clusters is None:
-                    self.logger.info("Not in a FlowRun: starting a Dask cluster on this machine")
-                    self._engine = connections.acquire_local()
-                    self._is_local = True
-                elif not clusters and self.cluster is None:
-                    self.logger.info("This FlowRun has no clusters: tasks run in threads of the driver")
-                    self._threads = ThreadPoolTaskRunner()
-                    self._threads.__enter__()
-                else:
-                    self._engine = connections.acquire_cluster(_choose(clusters, self.cluster))
-            return self._engine
+            if self._session is not None or self._in_process is not None:
+                return
+            target = choose(self.options, engine_override(), clusters_from_env(os.environ))
+            if isinstance(target, InProcess):
+                self._start_in_process(target)
+                return
+            if warning := versions.outside_tested_range(prefect.__version__):
+                self.logger.warning(warning)
+            self._session = self._open_session(target)
 
-    def _pack(self, pack: Callable[[], Packed]) -> Packed:
-        """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
-        modules = _flow_modules()
-        modules.register()
-        try:
-            return pack()
-        # A lock or a connection at module level, say. cloudpickle raises TypeError for most, by no rule.
-        except (TypeError, PicklingError, AttributeError) as error:
-            if not modules.withdraw():
-                raise
-            packed = pack()
-            self.logger.warning("The flow's own modules must be installed on the workers; they can't travel: %s", error)
-            return packed
+    def _start_in_process(self, target: InProcess) -> None:
+        if target.reason:
+            self.logger.info(target.reason)
+        runner: TaskRunner[Any] = SequentialTaskRunner() if target.sequential else ThreadPoolTaskRunner()  # type: ignore[no-untyped-call]
+        self._in_process = runner.__enter__()
 
-    def _hold(self, task_run_id: UUID, future: EngineFuture) -> None:
-        self._outstanding[task_run_id] = future
-        future.add_done_callback(lambda _: self._outstanding.pop(task_run_id, None))
-        if self._flow_run is None and (context := FlowRunContext.get()) is not None:
-            self._flow_run = context.flow_run
+    def _open_session(self, target: OnCluster | OnLocalCluster) -> Session:
+        if isinstance(target, OnLocalCluster):
+            self.logger.info("Not in a FlowRun: using a %s cluster on this machine", target.engine.capitalize())
+            connection = self._local = connections.acquire_local(target.engine)
+            timeout = self.options.connect_timeout_s or LOCAL_CONNECT_TIMEOUT_S
+        else:
+            cluster = target.cluster
+            if self.options.connect_timeout_s is not None:
+                update = {"startup_timeout_seconds": max(1, round(self.options.connect_timeout_s))}
+                cluster = cluster.model_copy(update=update)
+            connection = connections.acquire_cluster(cluster)
+            timeout = cluster.startup_timeout_seconds
+        self._wait_for_workers(connection, timeout)
+        return Session(
+            connection,
+            self._large,
+            self.logger,
+            lost_task_retries=self.options.lost_task_retries,
+            # The operator has given the workers of a FlowRun their own.
+            with_secrets=isinstance(target, OnLocalCluster),
+        )
 
-    def _flow_failed(self) -> bool:
-        state = self._flow_run.state if self._flow_run is not None else None
-        return state is not None and (state.is_failed() or state.is_crashed() or state.is_cancelled())
-
-    def _wait(self) -> None:
-        futures = list(self._outstanding.values())
-        if self._engine is None or not futures:
+    def _wait_for_workers(self, connection: connections.Connection, timeout: float) -> None:
+        wanted = self.options.min_workers
+        if not wanted:
             return
-        self.logger.info("Waiting for %d task run(s) that the flow did not wait for", len(futures))
-        self._engine.wait(futures, timeout=None)
-
-    def _cancel(self) -> None:
-        futures = list(self._outstanding.values())
-        if self._threads is not None:
-            self._threads.cancel_all()
-        if self._engine is None or not futures:
-            return
-        self.logger.info("Cancelling %d outstanding task run(s)", len(futures))
-        self._engine.cancel(futures)
-        self._outstanding.clear()
+        there = connection.engine.wait_for_workers(wanted, timeout)
+        if there < wanted:
+            raise TimeoutError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
+        mine = versions.collect(connection.engine.package)
+        for node, theirs in connection.engine.versions(timeout).items():
+            versions.check(mine, theirs, node)
 
 
-_modules: FlowModules | None = None
-_modules_lock = threading.Lock()
-
-
-def _flow_modules() -> FlowModules:
-    global _modules  # noqa: PLW0603 - one per process, like sys.modules itself
-    with _modules_lock:
-        if _modules is None:
-            _modules = FlowModules(flow_roots(os.environ.get("FLOWRUN_ENTRYPOINT", "")))
-        return _modules
-
-
-def _choose(clusters: tuple[ClusterContract, ...], name: str | None) -> ClusterContract:
-    if name is None:
-        return clusters[0]
-    for cluster in clusters:
-        if cluster.name == name:
-            return cluster
-    known = ", ".join(repr(cluster.name) for cluster in clusters) or "none"
-    raise UnknownClusterError(f"This FlowRun has no cluster named {name!r}. Its clusters: {known}")
+def _failed(session: Session) -> bool:
+    # Prefect handles a flow's error before it leaves the runner, so `__exit__` sees none and has to look at the state.
+    state = session.flow_run.state if session.flow_run is not None else None
+    return state is not None and (state.is_failed() or state.is_crashed() or state.is_cancelled())

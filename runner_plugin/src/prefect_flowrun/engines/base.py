@@ -1,26 +1,92 @@
-"""What the task runner needs of an engine."""
+"""What the task runner needs of an engine, and what an engine gives the worker's side."""
 
 from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
+    from prefect_flowrun.resources import Needs
+    from prefect_flowrun.versions import Versions
+
+TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
 
 
 class EngineFuture(Protocol):
-    """A handle to work on the cluster, as Dask and concurrent.futures have it."""
+    """A handle to one task on the cluster. Its outcome stays there until `result` is called."""
 
-    def result(self, timeout: float | None = None) -> Any:
-        """Return the outcome, waiting at most `timeout` seconds; raise the engine's time-out error after it."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the work has ended, in whatever way, and move no data.
+
+        Args:
+            timeout: seconds; None waits without limit.
+
+        Returns:
+            Whether it has ended.
+        """
+
+    def result(self) -> Any:
+        """Return what the worker's function returned, waiting for it; raise what kept it from returning."""
 
     def done(self) -> bool:
         """Tell whether the work has ended, in whatever way."""
 
-    def add_done_callback(self, fn: Callable[[Any], Any]) -> None:
-        """Call `fn` with this future when the work has ended, at once if it already has."""
+    def failure(self) -> BaseException | None:
+        """Return what kept the worker's function from returning, None if it returned. Moves no data.
+
+        Only after the end. The function returns a Prefect state whether the task failed or not, so this is the cluster's failure.
+        """
+
+    def add_done_callback(self, fn: Callable[[], Any]) -> None:
+        """Call `fn` in some thread when the work has ended, at once if it already has. `fn` is quick."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One task as an engine gets it."""
+
+    key: str
+    """Unique, and readable in the engine's dashboard."""
+    payload: bytes
+    """What travels by value; made and read by `prefect_flowrun.payload`."""
+    parcels: Sequence[Any] = ()
+    """What `Engine.put` returned for the bytes that this payload refers to."""
+    upstream: Sequence[EngineFuture] = ()
+    """Futures of this engine; the task starts when they have ended and gets their results."""
+    needs: Needs | None = None
+    """CPUs and other resources that the task asks for."""
+
+
+class Start(Protocol):
+    """What an engine tells the worker's side of one start of a task: a lost worker's tasks are started again."""
+
+    @property
+    def number(self) -> int:
+        """1 for the first start of this task, 2 if a worker was lost that had started it, and so on."""
+
+    @property
+    def outcome(self) -> Any | None:
+        """What `finish` was given by an earlier start, if the engine kept it; the task need not run again then."""
+
+    def finish(self, outcome: Any) -> None:
+        """Keep the outcome where it survives this worker, if it is small and the engine does not do so itself."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the engine's entry function on the worker hands to `prefect_flowrun.worker.run`."""
+
+    payload: bytes
+    states: Sequence[Any]
+    """Results of the upstream futures, in their order."""
+    open_parcel: Callable[[int], bytes]
+    """Fetch the bytes of the parcel with this index, over the network if need be."""
+    start: Start
+    node: str
+    """Name of the node or worker, for messages."""
 
 
 class Engine(Protocol):
@@ -31,19 +97,28 @@ class Engine(Protocol):
         """Name of the engine, as in the contract."""
 
     @property
+    def package(self) -> str:
+        """Python package whose version must fit on both sides."""
+
+    @property
     def startup_failure(self) -> str | None:
         """What was said of the first task that no worker took within the start-up time; None if all found one."""
 
-    def submit(
-        self, key: str, function: Callable[..., Any], payload: bytes, upstream: Sequence[EngineFuture]
-    ) -> EngineFuture:
-        """Start `function(payload, *states)` on a worker once the upstream futures have ended.
+    def put(self, data: bytes) -> Any:
+        """Make bytes available to every worker, present and future, under the returned parcel.
 
         Args:
-            key: unique, readable name of the work.
-            function: importable on the workers.
-            payload: what travels by value.
-            upstream: futures of this engine, whose results follow the payload as arguments.
+            data: travels once to the cluster, and once to every worker that opens it.
+
+        Returns:
+            The parcel: belongs into `Call.parcels`. The cluster drops the data when the last one is forgotten.
+        """
+
+    def submit(self, call: Call) -> EngineFuture:
+        """Start a task on a worker once its upstream futures have ended.
+
+        A worker that is lost with a started task has the task started again, without end: `Start.number` tells the
+        worker's side, which decides (see `prefect_flowrun.lost`).
         """
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
@@ -60,15 +135,30 @@ class Engine(Protocol):
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """Give up queued and running work. A task that runs already can't be interrupted; its result is dropped."""
 
+    def wait_for_workers(self, count: int, timeout: float) -> int:
+        """Wait until so many workers have joined.
+
+        Args:
+            count: workers.
+            timeout: seconds.
+
+        Returns:
+            How many there are, at most `timeout` seconds later.
+        """
+
+    def versions(self, timeout: float) -> dict[str, Versions]:
+        """Ask every worker that there is for its versions; workers that come later check for themselves.
+
+        Args:
+            timeout: seconds; a worker that doesn't answer is left out.
+        """
+
     def drain(self, timeout: float) -> None:
         """Have every worker send the logs and events it still holds.
 
         Args:
             timeout: seconds to wait at most; a worker that doesn't answer is passed over.
         """
-
-    def is_timeout(self, error: BaseException) -> bool:
-        """Tell whether an error of `EngineFuture.result` means that only the waiting ended."""
 
     def describe_loss(self, error: BaseException) -> str:
         """Say for a human why the cluster could not run a task."""
@@ -82,6 +172,3 @@ class CoordinatorSpec(Protocol):
 
     def __call__(self, cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:
         """Return the command line and the environment variables to add."""
-
-
-TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)

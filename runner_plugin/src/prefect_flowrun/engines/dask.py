@@ -6,22 +6,34 @@ import asyncio
 import contextlib
 import socket
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+import dask
 import distributed
 from distributed.client import FutureCancelledError
-from distributed.scheduler import KilledWorker, NoValidWorkerError
+from distributed.scheduler import NoValidWorkerError
 
-from prefect_flowrun.engines.base import TIMEOUTS, EngineFuture
+from prefect_flowrun.engines import dask_entry
+from prefect_flowrun.engines import dask_scheduler as memory
+from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
+from prefect_flowrun.engines.dask_settings import SCHEDULER_CONFIG
 from prefect_flowrun.engines.drain import drain_process
+from prefect_flowrun.versions import VersionMismatchError
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
+    from prefect_flowrun.resources import Needs
+    from prefect_flowrun.versions import Versions
 
 PORT_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 1.0
+# From here on bytes go to a worker, which can spill them to disk, and from there to the others.
+SCATTER_BYTES = 8 * 2**20
+SCATTER_REPLICAS = 2
 
 # NoWorkerError is newer than the oldest distributed that we take.
 _NO_WORKER: tuple[type[BaseException], ...] = tuple(
@@ -29,16 +41,77 @@ _NO_WORKER: tuple[type[BaseException], ...] = tuple(
 )
 
 
+class DaskFuture:
+    """A `distributed.Future` behind the engine's Protocol."""
+
+    __slots__ = ("_engine", "_future", "_parcels")
+
+    def __init__(self, engine: DaskEngine, future: distributed.Future, parcels: Sequence[Parcel]) -> None:
+        self._engine = engine
+        self._future = future
+        self._parcels = parcels  # kept until the task has had its use of them
+
+    @property
+    def future(self) -> distributed.Future:
+        """Dask's own."""
+        return self._future
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `EngineFuture.wait`."""
+        return self.done() or self._engine.wait([self], timeout) == 0
+
+    def result(self) -> Any:
+        """See `EngineFuture.result`."""
+        return self._future.result()
+
+    def done(self) -> bool:
+        """See `EngineFuture.done`."""
+        return cast("bool", self._future.done())
+
+    def failure(self) -> BaseException | None:
+        """See `EngineFuture.failure`."""
+        if self._future.status == "finished":
+            return None
+        if self._future.cancelled():
+            return FutureCancelledError(str(self._future.key), "the cluster or the flow has given it up")
+        return cast("BaseException", self._future.exception())
+
+    def add_done_callback(self, fn: Callable[[], Any]) -> None:
+        """See `EngineFuture.add_done_callback`."""
+        self._future.add_done_callback(lambda _: fn())
+
+    def release_parcels(self) -> None:
+        """Forget the parcels, which the task no longer needs."""
+        self._parcels = ()
+
+
+class Parcel:
+    """Bytes on the scheduler, or on workers if they are many. Gone from there when nobody here holds this any more."""
+
+    __slots__ = ("__weakref__", "name")
+
+    def __init__(self, name: str | dict[str, Any]) -> None:
+        self.name = name
+
+
 class DaskEngine:
     """Tasks on a Dask cluster."""
 
     name = "Dask"
+    package = "distributed"
 
     def __init__(self, client: distributed.Client, local_cluster: distributed.LocalCluster | None = None) -> None:
+        """Take a connected client.
+
+        Args:
+            client: closed with the engine.
+            local_cluster: closed with the engine.
+        """
         self._client = client
         self._local_cluster = local_cluster
         self._closed = False
         self._startup_failure: str | None = None
+        client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
 
     @property
     def startup_failure(self) -> str | None:
@@ -63,47 +136,87 @@ class DaskEngine:
     @classmethod
     def start_local(cls) -> DaskEngine:
         """Start a Dask cluster on this machine, for a flow that runs outside a FlowRun."""
-        # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
-        cluster = distributed.LocalCluster(dashboard_address=":0")
+        with dask.config.set(SCHEDULER_CONFIG):
+            # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
+            cluster = distributed.LocalCluster(dashboard_address=":0", resources={"CPU": _cpus_per_local_worker()})
         return cls(distributed.Client(cluster, set_as_default=False), cluster)
 
-    def submit(
-        self, key: str, function: Callable[..., Any], payload: bytes, upstream: Sequence[EngineFuture]
-    ) -> EngineFuture:
+    def put(self, data: bytes) -> Parcel:
+        """See `Engine.put`."""
+        if len(data) >= SCATTER_BYTES:
+            self._client.wait_for_workers(1)
+            future = self._client.scatter(data, hash=False, broadcast=SCATTER_REPLICAS)
+            parcel = Parcel({"scattered": future.key})
+            weakref.finalize(parcel, future.release)
+            return parcel
+        name = uuid4().hex
+        self._client.sync(getattr(self._client.scheduler, memory.PUT), parcel=name, data=data)
+        parcel = Parcel(name)
+        weakref.finalize(parcel, _drop, weakref.ref(self._client), name)
+        return parcel
+
+    def submit(self, call: Call) -> DaskFuture:
         """See `Engine.submit`."""
+        upstream = [cast("DaskFuture", future).future for future in call.upstream]
         # pure=False: the key is unique, so hashing the payload for it is lost time.
-        future: EngineFuture = self._client.submit(function, payload, *upstream, key=key, pure=False)
-        return future
+        future = self._client.submit(
+            dask_entry.run_task,
+            call.key,
+            call.payload,
+            [parcel.name for parcel in call.parcels],
+            *upstream,
+            key=call.key,
+            pure=False,
+            resources=_resources(call.needs),
+        )
+        ours = DaskFuture(self, future, call.parcels)
+        if call.parcels:
+            ours.add_done_callback(ours.release_parcels)
+        return ours
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
+        pending = [cast("DaskFuture", future).future for future in futures if not future.done()]
         # as_current, since wait() asks for the default client and ours isn't it.
         with self._client.as_current(), contextlib.suppress(*TIMEOUTS, FutureCancelledError):
-            distributed.wait(list(futures), timeout=timeout)
-        return sum(not future.done() for future in futures)
+            if pending:
+                distributed.wait(pending, timeout=timeout)
+        return sum(not future.done() for future in pending)
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """See `Engine.cancel`."""
         # The scheduler may be the very thing that is gone.
         with contextlib.suppress(*TIMEOUTS, OSError, RuntimeError, FutureCancelledError):
-            self._client.cancel(list(futures), force=True, asynchronous=False)
+            ours = [cast("DaskFuture", future).future for future in futures]
+            self._client.cancel(ours, force=True, asynchronous=False)
+
+    def wait_for_workers(self, count: int, timeout: float) -> int:
+        """See `Engine.wait_for_workers`."""
+        with contextlib.suppress(*TIMEOUTS):
+            self._client.wait_for_workers(count, timeout=timeout)
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def versions(self, timeout: float) -> dict[str, Versions]:
+        """See `Engine.versions`."""
+        answers: dict[str, Any] = {}
+        with contextlib.suppress(*TIMEOUTS, OSError):
+            answers = self._client.sync(
+                self._client._run, dask_entry.worker_versions, on_error="ignore", callback_timeout=timeout
+            )
+        return {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
 
     def drain(self, timeout: float) -> None:
         """See `Engine.drain`."""
         with contextlib.suppress(*TIMEOUTS, OSError):
             self._client.run(_drain_worker, timeout, on_error="ignore", wait=True)
 
-    def is_timeout(self, error: BaseException) -> bool:
-        """See `Engine.is_timeout`."""
-        return isinstance(error, TIMEOUTS)
-
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""
         if isinstance(error, _NO_WORKER):
             self._startup_failure = f"No Dask worker could take the task within the start-up time. {error}"
             return self._startup_failure
-        if isinstance(error, KilledWorker):
-            return f"The Dask workers that ran the task were lost. {error}"
+        if isinstance(error, VersionMismatchError):
+            return str(error)
         if isinstance(error, FutureCancelledError):
             return f"The task was cancelled on the Dask cluster: {error}"
         return f"The Dask cluster could not run the task: {type(error).__name__}: {error}"
@@ -118,6 +231,29 @@ class DaskEngine:
             self._client.close(timeout=CLOSE_TIMEOUT_S)
         if self._local_cluster is not None:
             self._local_cluster.close()
+
+
+def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:
+    client = client_of()
+    # From whatever thread the last holder went in; the client's messages belong to its loop.
+    if client is not None and client.status == "running":
+        client.loop.add_callback(client._send_to_scheduler, {"op": memory.DROP, "parcel": parcel})
+
+
+def _resources(needs: Needs | None) -> dict[str, float] | None:
+    if needs is None:
+        return None
+    resources = dict(needs.resources)
+    if needs.num_cpus is not None:
+        resources["CPU"] = needs.num_cpus
+    return resources or None
+
+
+def _cpus_per_local_worker() -> int:
+    # As LocalCluster divides them.
+    processes, threads = distributed.deploy.utils.nprocesses_nthreads()
+    del processes
+    return int(threads)
 
 
 async def _drain_worker(timeout: float) -> None:  # noqa: ASYNC109 - the thread has the time-out, not the await

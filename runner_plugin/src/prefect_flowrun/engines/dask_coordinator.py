@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from prefect_flowrun.engines.dask_settings import SCHEDULER_CONFIG, as_environment
+
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
 
@@ -21,9 +23,7 @@ def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str
     # HTTP (health, metrics) is served on this port although bokeh's dashboard, 0.5 s of imports, is off.
     argv += ["--dashboard-address", f":{cluster.http_port}", "--no-dashboard"]
     settings = {
-        # Prefect tasks are opaque and independent: with the stock 1.1 a task can queue behind a long one while another
-        # worker is free.
-        "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "1.0",
+        **as_environment(SCHEDULER_CONFIG),
         # Turns "no worker can be scheduled" into an error of the task instead of a hang.
         "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": f"{cluster.startup_timeout_seconds}s",
         "PYTHONUNBUFFERED": "1",

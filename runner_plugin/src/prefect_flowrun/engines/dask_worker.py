@@ -44,7 +44,8 @@ WARM_MODULES = (
     "prefect.logging.configuration",
     "prefect.logging.formatters",
     "anyio._backends._asyncio",
-    "prefect_flowrun.payload",
+    "prefect_flowrun.worker",
+    "prefect_flowrun.engines.dask_entry",
 )
 
 

@@ -1,0 +1,157 @@
+"""A worker thread's Prefect context, set up once and used for every task that comes with the same one.
+
+Prefect sets it up anew for each task: reads the settings again, opens two HTTP clients, each with its TLS context (50
+ms of CPU in all). Here each thread keeps a `contextvars.Context` with open clients per distinct context, and each task
+runs in a copy of it, so that nothing that one task sets is seen by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
+
+from prefect.context import (
+    AssetContext,
+    AsyncClientContext,
+    FlowRunContext,
+    SettingsContext,
+    SyncClientContext,
+    hydrated_context,
+)
+from prefect.logging.configuration import setup_logging
+
+R = TypeVar("R")
+
+# A flow alternates between few contexts at a time (tags, settings, parent tasks).
+_KEPT_PER_THREAD = 8
+# What tasks write into the context of their flow: each gets its own, or edges of one would appear at another.
+_OWN_FIELDS = ("run_results", "task_run_dynamic_keys", "observed_flow_pauses", "task_run_assets")
+
+_thread = threading.local()
+_logging_ready = threading.Event()
+
+
+class Hydrated:
+    """One context of one thread. Used and closed in that thread only."""
+
+    def __init__(self, serialized: dict[str, Any]) -> None:
+        """Set the context up.
+
+        Args:
+            serialized: by `prefect.context.serialize_context`.
+        """
+        self._context = contextvars.copy_context()
+        self._stack = ExitStack()
+        self._loop: asyncio.Runner | None = None
+        # Left in the same context as entered: a ContextVar's token is good for that one only.
+        self._context.run(self._enter, serialized)
+
+    def run(self, function: Callable[[], R], assets: dict[str, Any] | None) -> R:
+        """Call a function in a copy of the context.
+
+        Args:
+            function: runs a sync task.
+            assets: serialised asset context of the task, if it has one.
+        """
+        return self._context.copy().run(_in_own_flow_context, function, assets)
+
+    def run_async(self, function: Callable[[], Coroutine[Any, Any, R]], assets: dict[str, Any] | None) -> R:
+        """Run a coroutine in a copy of the context, on an event loop that stays, and with it the open client.
+
+        Args:
+            function: makes the coroutine of an async task.
+            assets: serialised asset context of the task, if it has one.
+        """
+        if self._loop is None:
+            self._loop = asyncio.Runner()
+            self._loop.run(_open_async_client(), context=self._context)
+        context = self._context.copy()
+        with ExitStack() as stack:
+            context.run(_enter_own_flow_context, stack, assets)
+            try:
+                return self._loop.run(function(), context=context)
+            finally:
+                self._loop.run(_cancel_others())
+                context.run(stack.close)
+
+    def __del__(self) -> None:
+        # The thread ends. Left to the garbage collector, the generators in the stack would close in no context at all.
+        with suppress(Exception):
+            self.close()
+
+    def close(self) -> None:
+        """Close the clients. May be called twice."""
+        if self._loop is not None:
+            with suppress(Exception):
+                self._loop.run(_close_async_client(), context=self._context)
+            self._loop.close()
+            self._loop = None
+        with suppress(Exception):
+            self._context.run(self._stack.close)
+
+    def _enter(self, serialized: dict[str, Any]) -> None:
+        if settings := serialized.get("settings_context"):
+            self._stack.enter_context(SettingsContext(**settings))
+        if not _logging_ready.is_set():
+            _logging_ready.set()
+            setup_logging()
+        client = self._stack.enter_context(SyncClientContext()).client
+        self._stack.enter_context(hydrated_context({**serialized, "settings_context": {}}, client=client))
+
+
+def hydrated(digest: bytes, load: Callable[[], dict[str, Any]]) -> Hydrated:
+    """Return this thread's context of that digest.
+
+    Args:
+        digest: of the serialised context.
+        load: returns the serialised context.
+    """
+    contexts: OrderedDict[bytes, Hydrated] | None = getattr(_thread, "contexts", None)
+    if contexts is None:
+        contexts = _thread.contexts = OrderedDict()
+    if digest not in contexts:
+        contexts[digest] = Hydrated(load())
+        if len(contexts) > _KEPT_PER_THREAD:
+            contexts.popitem(last=False)[1].close()
+    contexts.move_to_end(digest)
+    return contexts[digest]
+
+
+def _in_own_flow_context(function: Callable[[], R], assets: dict[str, Any] | None) -> R:
+    with ExitStack() as stack:
+        _enter_own_flow_context(stack, assets)
+        return function()
+
+
+def _enter_own_flow_context(stack: ExitStack, assets: dict[str, Any] | None) -> None:
+    flow = FlowRunContext.get()
+    if flow is not None and flow.flow is not None:
+        own: dict[str, Any] = {name: {} for name in _OWN_FIELDS if name in type(flow).model_fields}
+        # A thread pool, by `ClusterTaskRunner.__reduce__`; leaving it waits for what the task has submitted.
+        own["task_runner"] = stack.enter_context(flow.flow.task_runner.duplicate())
+        stack.enter_context(flow.model_copy(update=own))
+    if assets:
+        stack.enter_context(AssetContext(**assets))
+
+
+async def _open_async_client() -> None:
+    await AsyncClientContext().__aenter__()
+
+
+async def _close_async_client() -> None:
+    if (client := AsyncClientContext.get()) is not None:
+        await client.__aexit__(None, None, None)
+
+
+async def _cancel_others() -> None:
+    """Cancel what a task has left on the loop, as `asyncio.run` would."""
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.gather(*left, return_exceptions=True)

@@ -1,0 +1,199 @@
+"""The tasks of one flow run on one cluster, from the first submit to the last repair."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pickle import PicklingError
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Crashed
+
+from prefect_flowrun import code, progress, report, resources, timeline, versions
+from prefect_flowrun.context import Contexts
+from prefect_flowrun.engines.base import Call, EngineFuture
+from prefect_flowrun.futures import ClusterFuture
+from prefect_flowrun.payload import Packed, Packer
+
+if TYPE_CHECKING:
+    import logging
+
+    from prefect.client.schemas.objects import FlowRun, RunInput, State
+    from prefect.futures import PrefectFuture
+    from prefect.tasks import Task
+
+    from prefect_flowrun.connections import Connection
+    from prefect_flowrun.large import LargeValues
+
+DRAIN_TIMEOUT_S = 10.0
+REPAIR_TIMEOUT_S = 10.0
+# When the process is being ended there is a second or so in all.
+HURRIED_REPAIR_TIMEOUT_S = 0.7
+
+
+@dataclass(frozen=True)
+class _Outstanding:
+    task: Task[..., Any]
+    future: EngineFuture
+
+
+class Session:
+    """Submits tasks, holds on to those that have not ended, and leaves nothing of them in a wrong state."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        large: LargeValues,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
+        *,
+        lost_task_retries: int | None,
+        with_secrets: bool,
+    ) -> None:
+        """Begin with no tasks.
+
+        Args:
+            connection: to the cluster.
+            large: large parameters of the runner.
+            logger: of the runner.
+            lost_task_retries: option of the runner.
+            with_secrets: whether the workers need the driver's API key.
+        """
+        self._engine = connection.engine
+        self._logger = logger
+        self._packer = Packer(
+            engine=connection.engine,
+            shelf=connection.shelf,
+            versions=versions.collect(connection.engine.package),
+            lost_task_retries=lost_task_retries,
+            contexts=Contexts(with_secrets=with_secrets),
+            tasks=connection.tasks,
+            large=large,
+        )
+        # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
+        self._outstanding: dict[UUID, _Outstanding] = {}
+        self._counter = progress.Counter(progress.of_this_process)
+        self._flow_run: FlowRun | None = None
+        self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
+        self._ending = threading.Event()
+
+    @property
+    def progress(self) -> progress.Progress:
+        """How far the tasks have come."""
+        return self._counter.progress
+
+    @property
+    def flow_run(self) -> FlowRun | None:
+        """The flow run that submits here; None before the first submit."""
+        return self._flow_run
+
+    def submit(
+        self,
+        task: Task[..., Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None,
+        dependencies: dict[str, set[RunInput]] | None,
+    ) -> ClusterFuture[Any]:
+        """Start a task; see `ClusterTaskRunner.submit`."""
+        if self._flow_run is None and (context := FlowRunContext.get()) is not None:
+            self._flow_run = context.flow_run
+        task_run_id = uuid4()
+        packed = self._pack(partial(self._packer.pack, task, task_run_id, parameters, wait_for, dependencies))
+        timeline.mark("first task packed")
+        call = Call(
+            key=f"{task.name}-{task_run_id}",
+            payload=packed.payload,
+            parcels=packed.parcels,
+            upstream=packed.upstream,
+            needs=resources.of(task),
+        )
+        future = self._engine.submit(call)
+        timeline.mark("first task submitted")
+        self._counter.add(submitted=1)
+        self._outstanding[task_run_id] = _Outstanding(task, future)
+        future.add_done_callback(partial(self._ended, task_run_id))
+        return ClusterFuture(task_run_id, future, self._engine)
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for what the flow did not wait for.
+
+        Args:
+            timeout: seconds; what has not ended then is cancelled. None waits without limit.
+        """
+        futures = [each.future for each in self._outstanding.values() if not each.future.done()]
+        if not futures:
+            return
+        self._logger.info("Waiting for %d task run(s) that the flow did not wait for", len(futures))
+        if left := self._engine.wait(futures, timeout):
+            self._logger.warning("%d task run(s) did not end within %g s (exit_timeout_s)", left, timeout)
+            self.cancel()
+
+    def cancel(self, *, hurried: bool = False) -> None:
+        """Cancel what has not ended, and say so to Prefect.
+
+        Args:
+            hurried: whether the process is being ended.
+        """
+        self._ending.set()
+        left = {key: each for key, each in self._outstanding.items() if not each.future.done()}
+        self._outstanding.clear()
+        if not left:
+            return
+        self._logger.info("Cancelling %d outstanding task run(s)", len(left))
+        self._engine.cancel([each.future for each in left.values()])
+        state: State[Any] = Cancelled(message="The flow run ended before this task run did")
+        repairs = [report.Repair(each.task, key, self._flow_run, state, create=False) for key, each in left.items()]
+        missed = report.repair(repairs, HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S)
+        if missed:
+            self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
+
+    def close(self, *, hurried: bool = False) -> None:
+        """Finish the repairs and have the workers send what they still hold.
+
+        Args:
+            hurried: whether the process is being ended: then there is no time for it.
+        """
+        self._ending.set()
+        self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
+        if not hurried:
+            self._engine.drain(DRAIN_TIMEOUT_S)
+
+    def _ended(self, task_run_id: UUID) -> None:
+        """Note the end of a task; called by the engine."""
+        outstanding = self._outstanding.pop(task_run_id, None)
+        if outstanding is None:
+            return  # cancelled
+        failure = outstanding.future.failure()
+        self._counter.add(ended=1, lost=failure is not None)
+        if failure is None or self._ending.is_set():
+            return
+        message = self._engine.describe_loss(failure)
+        self._logger.error("Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
+        state: State[Any] = Crashed(message=message)
+        repair = report.Repair(outstanding.task, task_run_id, self._flow_run, state, create=True)
+        # Not here: this is a thread of the engine's.
+        self._repairs.submit(report.repair, [repair], REPAIR_TIMEOUT_S)
+
+    def _pack(self, pack: Callable[[], Packed]) -> Packed:
+        """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
+        modules = code.flow_modules()
+        modules.register()
+        try:
+            return pack()
+        # A lock or a connection at module level, say. cloudpickle raises TypeError for most, by no rule.
+        except (TypeError, PicklingError, AttributeError) as error:
+            if not modules.withdraw():
+                raise
+            try:
+                packed = pack()
+            except Exception:
+                modules.reinstate()  # they were not to blame
+                raise error from None
+            self._logger.warning(
+                "The flow's own modules must be installed on the workers; they can't travel: %s", error
+            )
+            return packed

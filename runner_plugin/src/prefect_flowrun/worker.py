@@ -1,0 +1,132 @@
+"""The worker's side of a task, the same for every engine: from the payload to the final state."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect.client.schemas.objects import State
+from prefect.task_engine import run_task_async, run_task_sync
+
+from prefect_flowrun import lost, report, versions
+from prefect_flowrun.arrived import upstream_states
+from prefect_flowrun.hydrate import Hydrated, hydrated
+from prefect_flowrun.payload import Envelope
+
+if TYPE_CHECKING:
+    from prefect.tasks import Task
+
+    from prefect_flowrun.engines.base import Delivery
+
+_KEPT_TASKS = 256
+_KEPT_BYTES = 128 * 2**20
+
+
+class _Recent:
+    """The values used last, by digest; shared by the threads of this process."""
+
+    def __init__(self, count: int, size: int | None = None) -> None:
+        self._count, self._limit = count, size
+        self._size = 0
+        self._lock = threading.Lock()
+        self._values: OrderedDict[bytes, Any] = OrderedDict()
+
+    def get(self, digest: bytes, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if digest in self._values:
+                self._values.move_to_end(digest)
+                return self._values[digest]
+        value = make()
+        with self._lock:
+            if digest not in self._values:
+                self._values[digest] = value
+                self._size += len(value) if self._limit else 0
+                while len(self._values) > self._count or (self._limit and self._size > self._limit):
+                    old = self._values.popitem(last=False)[1]
+                    self._size -= len(old) if self._limit else 0
+        return value
+
+
+# The bytes of parameters are kept, not the values: a task may change what it is given.
+_bytes = _Recent(1024, _KEPT_BYTES)
+_tasks = _Recent(_KEPT_TASKS)
+
+
+class _Opened:
+    """A payload with its blobs at hand."""
+
+    def __init__(self, delivery: Delivery, envelope: Envelope) -> None:
+        self._delivery = delivery
+        self._envelope = envelope
+
+    def context(self) -> Hydrated:
+        digest = self._digest(self._envelope.context)
+        return hydrated(digest, lambda: pickle.loads(self._data(self._envelope.context)))  # noqa: S301
+
+    def task(self) -> Task[..., Any]:
+        task: Task[..., Any] = _tasks.get(
+            self._digest(self._envelope.task),
+            lambda: pickle.loads(self._data(self._envelope.task)),  # noqa: S301 - from our own driver
+        )
+        return task
+
+    def call(self) -> dict[str, Any]:
+        token = upstream_states.set(self._delivery.states)
+        try:
+            call: dict[str, Any] = pickle.loads(self._envelope.call)  # noqa: S301
+            for name, index in self._envelope.large.items():
+                call["parameters"][name] = pickle.loads(self._data(index))  # noqa: S301
+        finally:
+            upstream_states.reset(token)
+        return call
+
+    def _digest(self, index: int) -> bytes:
+        return self._envelope.blobs[index][0]
+
+    def _data(self, index: int) -> bytes:
+        digest, place = self._envelope.blobs[index]
+        data: bytes = _bytes.get(
+            digest, lambda: place if isinstance(place, bytes) else self._delivery.open_parcel(place)
+        )
+        return data
+
+
+def run(delivery: Delivery, engine: str) -> State[Any]:
+    """Run a task through Prefect's task engine, unless it was lost with a worker too often.
+
+    Args:
+        delivery: from the engine's entry function.
+        engine: package of the engine: "distributed" or "ray".
+
+    Raises:
+        VersionMismatchError: this worker's versions are known not to work with the driver's.
+    """
+    envelope = Envelope.from_bytes(delivery.payload)
+    versions.check(envelope.versions, versions.collect(engine), delivery.node)
+    if (outcome := delivery.start.outcome) is not None:
+        # It had ended, and only its result was lost with the worker.
+        state: State[Any] = outcome
+        return state
+    opened = _Opened(delivery, envelope)
+    context = opened.context()
+    task = opened.task()
+    verdict = lost.may_start(delivery.start.number, task.retries, envelope.lost_task_retries)
+    call = opened.call()
+    assets = call.pop("assets")
+    if verdict.message:
+        loss = report.Loss(task, call["task_run_id"], verdict.message, final=not verdict.run)
+        state = context.run(loss.report, assets)
+    if verdict.run:
+        state = _run_task(context, task, call, assets)
+    delivery.start.finish(state)
+    return state
+
+
+def _run_task(context: Hydrated, task: Task[..., Any], call: dict[str, Any], assets: Any) -> State[Any]:
+    arguments = {"task": task, "return_type": "state", **call}
+    if task.isasync:
+        return cast("State[Any]", context.run_async(lambda: run_task_async(**arguments), assets))
+    return cast("State[Any]", context.run(lambda: run_task_sync(**arguments), assets))
