@@ -12,9 +12,10 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_flowrun import connections, execute, flow_run, redirect, timeline
+from prefect_flowrun import connections, execute, flow_run, progress, redirect, timeline
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
+from prefect_flowrun.options import engine_override
 from prefect_flowrun.shutdown import Cause
 
 API_TIMEOUT_S = float(os.environ.get("FLOWRUN_API_TIMEOUT_SECONDS", "20"))
@@ -35,7 +36,7 @@ class Attempt:
         Raises:
             BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
         """
-        redirect.install(self._env.clusters, self._env.task_runners)
+        redirect.install(self._env.clusters, self._env.task_runners, engine_override())
         try:
             with flow_run.connected(API_TIMEOUT_S) as client:
                 timeline.mark("API reached")
@@ -67,6 +68,7 @@ class Attempt:
         except FlowLoadError as error:
             return self._load_failed(client, str(error))
         timeline.mark("flow loaded")
+        progress.announce(_say)
         connections.import_engines(self._env.clusters)
         record = self._create(client, flow.name)
         timeline.mark("flow run created")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -60,3 +61,22 @@ class Counter:
 
 
 of_this_process = Counter()
+
+
+def announce(say: Callable[[str], None], interval_s: float = 10.0) -> None:
+    """Have the counts of this process said whenever they have changed, from a thread that ends with the process.
+
+    Args:
+        say: takes a line.
+        interval_s: seconds between two looks.
+    """
+
+    def watch() -> None:
+        said = Progress()
+        while not never.wait(interval_s):
+            if (now := of_this_process.progress) != said:
+                say(f"task runs: {now}")
+                said = now
+
+    never = threading.Event()
+    threading.Thread(target=watch, name="flowrun-progress", daemon=True).start()

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.states import Crashed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from prefect.client.schemas.objects import FlowRun, State
     from prefect.tasks import Task
 
 _PARALLEL = 8
 _REQUEST_TIMEOUT_S = 5.0
+_PAGE = 200
+_GOING_ON = [StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED, StateType.PAUSED]
 
 
 @dataclass(frozen=True)
@@ -80,47 +91,53 @@ def record(
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Repair:
-    """A task run whose recorded state is wrong, and the right one."""
-
-    task: Task[..., Any]
-    task_run_id: UUID
-    flow_run: FlowRun | None
-    state: State[Any]
-    create: bool
-    """Whether a run that Prefect has never heard of is to be recorded."""
-
-
-def repair(repairs: Sequence[Repair], timeout: float) -> int:
-    """Put recorded states right, several at a time.
+def record_loss(task: Task[..., Any], task_run_id: UUID, flow_run: FlowRun | None, state: State[Any]) -> None:
+    """Record the end of a task run that the cluster could not run, with a client of its own.
 
     Args:
-        repairs: what to put right.
+        task: the task.
+        task_run_id: the run.
+        flow_run: that it belongs to.
+        state: the state to set.
+    """
+    with suppress(httpx.HTTPError, RuntimeError):  # Prefect is away; the flow sees the loss all the same
+        client = get_client(sync_client=True, httpx_settings={"timeout": _REQUEST_TIMEOUT_S})
+        record(client, task, task_run_id, flow_run, state)
+
+
+def close_unfinished(flow_run_id: UUID, ids: Container[UUID], state: State[Any], timeout: float) -> int:
+    """Set the state of those task runs that Prefect still takes to be going on.
+
+    Args:
+        flow_run_id: their flow run.
+        ids: of task runs. Those that have ended meanwhile keep their state, those that never began have no record.
+        state: the state to set.
         timeout: seconds in all.
 
     Returns:
-        How many could not be put right in time.
+        How many could not be set in time; at least 1 if the API did not answer.
     """
-    if not repairs:
-        return 0
+    deadline = time.monotonic() + timeout
     client = get_client(sync_client=True, httpx_settings={"timeout": min(timeout, _REQUEST_TIMEOUT_S)})
+    try:
+        unfinished = [run for run in _unfinished(client, flow_run_id) if run in ids]
+    except (httpx.HTTPError, RuntimeError):
+        return 1
     pool = ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="flowrun-repair")
     try:
-        done, pending = wait([pool.submit(_repair, client, each) for each in repairs], timeout=timeout)
+        set_state = [pool.submit(client.set_task_run_state, run, state, force=True) for run in unfinished]
+        done, pending = wait(set_state, timeout=max(0.0, deadline - time.monotonic()))
         return len(pending) + sum(1 for future in done if future.exception() is not None)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _repair(client: SyncPrefectClient, each: Repair) -> None:
-    try:
-        if each.create:
-            record(client, each.task, each.task_run_id, each.flow_run, each.state)
-        else:
-            client.set_task_run_state(each.task_run_id, each.state, force=True)
-    except ObjectNotFound:
-        pass  # it never started
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code != httpx.codes.NOT_FOUND:
-            raise
+def _unfinished(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
+    flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    going_on = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_GOING_ON)))
+    found: list[UUID] = []
+    while True:
+        page = client.read_task_runs(flow_run_filter=flow_run, task_run_filter=going_on, limit=_PAGE, offset=len(found))
+        found.extend(run.id for run in page)
+        if len(page) < _PAGE:
+            return found

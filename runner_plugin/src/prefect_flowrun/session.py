@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Crashed
@@ -76,6 +78,7 @@ class Session:
         )
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
         self._outstanding: dict[UUID, _Outstanding] = {}
+        self._cancelled: dict[UUID, _Outstanding] = {}
         self._counter = progress.Counter(progress.of_this_process)
         self._flow_run: FlowRun | None = None
         self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
@@ -101,7 +104,7 @@ class Session:
         """Start a task; see `ClusterTaskRunner.submit`."""
         if self._flow_run is None and (context := FlowRunContext.get()) is not None:
             self._flow_run = context.flow_run
-        task_run_id = uuid4()
+        task_run_id = _new_id()
         packed = self._pack(partial(self._packer.pack, task, task_run_id, parameters, wait_for, dependencies))
         timeline.mark("first task packed")
         call = Call(
@@ -132,12 +135,8 @@ class Session:
             self._logger.warning("%d task run(s) did not end within %g s (exit_timeout_s)", left, timeout)
             self.cancel()
 
-    def cancel(self, *, hurried: bool = False) -> None:
-        """Cancel what has not ended, and say so to Prefect.
-
-        Args:
-            hurried: whether the process is being ended.
-        """
+    def cancel(self) -> None:
+        """Cancel what has not ended."""
         self._ending.set()
         left = {key: each for key, each in self._outstanding.items() if not each.future.done()}
         self._outstanding.clear()
@@ -145,22 +144,23 @@ class Session:
             return
         self._logger.info("Cancelling %d outstanding task run(s)", len(left))
         self._engine.cancel([each.future for each in left.values()])
-        state: State[Any] = Cancelled(message="The flow run ended before this task run did")
-        repairs = [report.Repair(each.task, key, self._flow_run, state, create=False) for key, each in left.items()]
-        missed = report.repair(repairs, HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S)
-        if missed:
-            self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
+        self._cancelled.update(left)
 
     def close(self, *, hurried: bool = False) -> None:
-        """Finish the repairs and have the workers send what they still hold.
+        """Have the workers send what they still hold, and set right what Prefect has recorded.
 
         Args:
-            hurried: whether the process is being ended: then there is no time for it.
+            hurried: whether the process is being ended: then there is no time to wait for workers.
         """
         self._ending.set()
-        self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
         if not hurried:
             self._engine.drain(DRAIN_TIMEOUT_S)
+        if self._cancelled and self._flow_run is not None:
+            state: State[Any] = Cancelled(message="The flow run ended before this task run did")
+            timeout = HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S
+            if missed := report.close_unfinished(self._flow_run.id, self._cancelled, state, timeout):
+                self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
+        self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
 
     def _ended(self, task_run_id: UUID) -> None:
         """Note the end of a task; called by the engine."""
@@ -174,9 +174,8 @@ class Session:
         message = self._engine.describe_loss(failure)
         self._logger.error("Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
         state: State[Any] = Crashed(message=message)
-        repair = report.Repair(outstanding.task, task_run_id, self._flow_run, state, create=True)
         # Not here: this is a thread of the engine's.
-        self._repairs.submit(report.repair, [repair], REPAIR_TIMEOUT_S)
+        self._repairs.submit(report.record_loss, outstanding.task, task_run_id, self._flow_run, state)
 
     def _pack(self, pack: Callable[[], Packed]) -> Packed:
         """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
@@ -197,3 +196,12 @@ class Session:
                 "The flow's own modules must be installed on the workers; they can't travel: %s", error
             )
             return packed
+
+
+# uuid4() asks the kernel, and gives the interpreter away to the engine's own thread each time: a quarter of a submit.
+_random = random.Random()  # noqa: S311 - seeded by the kernel; ids, no secrets
+os.register_at_fork(after_in_child=_random.seed)
+
+
+def _new_id() -> UUID:
+    return UUID(int=_random.getrandbits(128), version=4)

@@ -196,7 +196,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         try:
             if session is not None:
                 if hurried or _failed(session):
-                    session.cancel(hurried=hurried)
+                    session.cancel()
                 else:
                     session.wait(self.options.exit_timeout_s)
                 session.close(hurried=hurried)

@@ -37,7 +37,8 @@ class EngineFuture(Protocol):
     def failure(self) -> BaseException | None:
         """Return what kept the worker's function from returning, None if it returned. Moves no data.
 
-        Only after the end. The function returns a Prefect state whether the task failed or not, so this is the cluster's failure.
+        Only after the end. The function returns a Prefect state whether the task failed or not, so this is a failure
+        of the cluster's.
         """
 
     def add_done_callback(self, fn: Callable[[], Any]) -> None:

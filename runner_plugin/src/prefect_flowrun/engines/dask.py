@@ -73,16 +73,18 @@ class DaskFuture:
         if self._future.status == "finished":
             return None
         if self._future.cancelled():
-            return FutureCancelledError(str(self._future.key), "the cluster or the flow has given it up")
+            message = "the cluster or the flow has given it up"
+            return cast("BaseException", FutureCancelledError(str(self._future.key), message))
         return cast("BaseException", self._future.exception())
 
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         """See `EngineFuture.add_done_callback`."""
-        self._future.add_done_callback(lambda _: fn())
 
-    def release_parcels(self) -> None:
-        """Forget the parcels, which the task no longer needs."""
-        self._parcels = ()
+        def done(_: distributed.Future) -> None:
+            self._parcels = ()
+            fn()
+
+        self._future.add_done_callback(done)
 
 
 class Parcel:
@@ -169,10 +171,7 @@ class DaskEngine:
             pure=False,
             resources=_resources(call.needs),
         )
-        ours = DaskFuture(self, future, call.parcels)
-        if call.parcels:
-            ours.add_done_callback(ours.release_parcels)
-        return ours
+        return DaskFuture(self, future, call.parcels)
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
