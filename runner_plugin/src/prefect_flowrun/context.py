@@ -6,27 +6,33 @@ run. They are compared by the identity of their parts, which takes microseconds.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
 
 import cloudpickle
 from prefect import context as prefect_context
 from prefect.context import FlowRunContext, SettingsContext, TagsContext, TaskRunContext, serialize_context
+from prefect.flows import Flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.tasks import Task
 
 from prefect_flowrun.parcels import Blob
-
-if TYPE_CHECKING:
-    from prefect.tasks import Task
 
 # Enough for a flow that changes tags in a loop, or whose tasks are many.
 _KEPT = 256
 # The worker's own are the right ones: folders of its host, and a key that need not travel.
 _HOST_SETTINGS = ("home", "profiles_path", "server")
 _SECRETS = ("key", "auth_string")
+# Captured by a function, these mean the same as long as they are the same objects.
+_UNCHANGING = (
+    *(type(None), bool, int, float, complex, str, bytes, Enum),
+    *(ModuleType, FunctionType, BuiltinFunctionType, type, Task, Flow, logging.Logger),
+)
 
 
 class Cache:
@@ -106,17 +112,21 @@ class Tasks:
         """Return a task as it is now.
 
         Args:
-            task: the task. Notices attributes that were set, and names that its function uses and that were bound
-                anew since; not an object that was changed in place.
+            task: the task. Attributes that were set and names that its function uses and that were bound anew since the
+                last call are noticed. What its function captures and may have been changed in place is serialised
+                again; what the functions that it calls capture is not looked at.
         """
-        return self._cache.get((task, *vars(task).values(), *_captured(task.fn)), lambda: cloudpickle.dumps(task))
+        captured = _captured(task.fn)
+        if not all(isinstance(each, _UNCHANGING) for each in captured):
+            return Blob(cloudpickle.dumps(task))
+        return self._cache.get((task, *vars(task).values(), *captured), lambda: cloudpickle.dumps(task))
 
 
 def _captured(function: Any) -> list[Any]:
     """List what a function's pickle captures of its surroundings: closure, globals, defaults."""
     if not isinstance(function, FunctionType):
-        return []
-    parts = [function.__defaults__, function.__kwdefaults__]
+        return [function]  # an object that can be called: who knows
+    parts = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     surroundings = function.__globals__
     parts.extend(surroundings[name] for name in function.__code__.co_names if name in surroundings)
     for cell in function.__closure__ or ():

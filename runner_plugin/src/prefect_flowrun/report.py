@@ -22,7 +22,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.states import Crashed
 
@@ -55,15 +54,27 @@ class Loss:
         """
         flow = FlowRunContext.get()
         flow_run = flow.flow_run if flow is not None else None
-        extra = {"task_run_id": str(self.task_run_id), "flow_run_id": str(flow_run.id) if flow_run else None}
         level = logging.ERROR if self.final else logging.WARNING
-        get_logger("task_runs").log(level, self.message, extra={**extra, "task_name": self.task.name})
+        get_logger("task_runs").log(level, self.message, extra=self._log_fields(flow_run))
         state: State[Any] = Crashed(message=self.message)
         state.state_details.task_run_id = self.task_run_id
         state.state_details.flow_run_id = flow_run.id if flow_run else None
         if self.final:
-            record(get_client(sync_client=True), self.task, self.task_run_id, flow_run, state)
+            # Prefect is away: the flow sees the loss all the same.
+            with suppress(httpx.HTTPError, RuntimeError):
+                record(get_client(sync_client=True), self.task, self.task_run_id, flow_run, state)
         return state
+
+    def _log_fields(self, flow_run: FlowRun | None) -> dict[str, str | None]:
+        """Name what Prefect's formatter and its handler look for in a line of a task run."""
+        return {
+            "task_run_id": str(self.task_run_id),
+            "task_run_name": _name(self.task, self.task_run_id),
+            "task_name": self.task.name,
+            "flow_run_id": str(flow_run.id) if flow_run else None,
+            "flow_run_name": flow_run.name if flow_run else "<unknown>",
+            "flow_name": "<unknown>",
+        }
 
 
 def record(
@@ -83,12 +94,29 @@ def record(
     """
     try:
         client.set_task_run_state(task_run_id, state, force=True)
-    except ObjectNotFound:
-        key = str(task_run_id)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
+        _create(client, task, task_run_id, flow_run, state)
+
+
+def _create(
+    client: SyncPrefectClient, task: Task[..., Any], task_run_id: UUID, flow_run: FlowRun | None, state: State[Any]
+) -> None:
+    try:
         client.create_task_run(
-            task, flow_run.id if flow_run else None, dynamic_key=key, id=task_run_id, state=state,
-            name=f"{task.name}-{key[:3]}",
-        )  # fmt: skip
+            task,
+            flow_run.id if flow_run else None,
+            dynamic_key=str(task_run_id),
+            id=task_run_id,
+            name=_name(task, task_run_id),
+            state=state,
+        )
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.CONFLICT:
+            raise
+        # An event of its own has arrived meanwhile.
+        client.set_task_run_state(task_run_id, state, force=True)
 
 
 def record_loss(task: Task[..., Any], task_run_id: UUID, flow_run: FlowRun | None, state: State[Any]) -> None:
@@ -141,3 +169,7 @@ def _unfinished(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
         found.extend(run.id for run in page)
         if len(page) < _PAGE:
             return found
+
+
+def _name(task: Task[..., Any], task_run_id: UUID) -> str:
+    return f"{task.name}-{str(task_run_id)[:3]}"

@@ -106,15 +106,12 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     """
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
+    opened = _Opened(delivery, envelope)
+    context, task, call = opened.context(), opened.task(), opened.call()
     if (outcome := delivery.start.outcome) is not None:
         # It had ended, and only its result was lost with the worker.
-        state: State[Any] = outcome
-        return state
-    opened = _Opened(delivery, envelope)
-    context = opened.context()
-    task = opened.task()
+        return cast("State[Any]", outcome)
     verdict = lost.may_start(delivery.start.number, task.retries, envelope.lost_task_retries)
-    call = opened.call()
     assets = call.pop("assets")
     if verdict.message:
         loss = report.Loss(task, call["task_run_id"], verdict.message, final=not verdict.run)

@@ -6,6 +6,7 @@ or more during which it answers nobody.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import pickle
 from collections.abc import Sequence
@@ -29,12 +30,20 @@ class DaskStart:
     def __init__(self, worker: distributed.Worker, key: str) -> None:
         self._worker = worker
         self._key = key
-        self.number, self._outcome = sync(worker.loop, getattr(worker.scheduler, memory.START), key=key)
+        # Asked now and waited for later: the payload is unpickled meanwhile.
+        counting = getattr(worker.scheduler, memory.START)(key=key)
+        self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
+
+    @property
+    def number(self) -> int:
+        """See `Start.number`."""
+        return int(self._counted.result()[0])
 
     @property
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
-        return None if self._outcome is None else pickle.loads(self._outcome)  # noqa: S301 - written below
+        data = self._counted.result()[1]
+        return None if data is None else pickle.loads(data)  # noqa: S301 - written below
 
     def finish(self, outcome: Any) -> None:
         """See `Start.finish`."""
