@@ -20,7 +20,7 @@ from distributed.scheduler import NoValidWorkerError
 from prefect_flowrun.engines import dask_entry
 from prefect_flowrun.engines import dask_scheduler as memory
 from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
-from prefect_flowrun.engines.dask_settings import SCHEDULER_CONFIG
+from prefect_flowrun.engines.dask_settings import LOCAL_CONFIG, SCHEDULER_CONFIG
 from prefect_flowrun.engines.drain import drain_process
 from prefect_flowrun.versions import VersionMismatchError
 
@@ -138,6 +138,7 @@ class DaskEngine:
     @classmethod
     def start_local(cls) -> DaskEngine:
         """Start a Dask cluster on this machine, for a flow that runs outside a FlowRun."""
+        dask.config.set(LOCAL_CONFIG)
         with dask.config.set(SCHEDULER_CONFIG):
             # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
             cluster = distributed.LocalCluster(dashboard_address=":0", resources={"CPU": _cpus_per_local_worker()})

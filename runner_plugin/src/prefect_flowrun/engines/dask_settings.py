@@ -13,6 +13,10 @@ SCHEDULER_CONFIG = {
     "distributed.scheduler.allowed-failures": 10_000,
 }
 
+# For a cluster on this machine, read whenever a worker is lost. It is started again; on a busy machine that can take
+# longer than the stock 15 s, after which the cluster would give it up and be left with none.
+LOCAL_CONFIG = {"distributed.deploy.lost-worker-timeout": "300s"}
+
 
 def as_environment(config: Mapping[str, float]) -> dict[str, str]:
     """Return Dask settings as environment variables.
