@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every tier of tests that this machine can run, and says which it could not.
 #
-# Tiers: unit (anywhere), chart (Go, for helm-unittest), cluster (a real cluster: see dev/cluster-up).
+# Tiers: unit and runner (anywhere), chart (Go, for helm-unittest), cluster (a real cluster: see dev/cluster-up).
 # SKIP_CLUSTER=1 leaves the last one out.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -22,6 +22,8 @@ tier() { # name, command...
 }
 
 tier unit pytest tests/unit
+tier runner pytest tests/runner
+tier "runner on the oldest Prefect" dev/oldest.sh
 if dev/tools.sh; then
     tier chart helm-unittest charts/flowrun-operator
 else

@@ -11,3 +11,5 @@ for name in runtime bench operator; do
     "$UV" pip compile "${common[@]}" "$@" --python-platform x86_64-manylinux_2_28 "$name.in" -c examples.txt -o "$name.txt"
 done
 "$UV" pip compile "${common[@]}" "$@" --universal dev.in --group ../pyproject.toml:dev -c examples.txt -o dev.txt
+# Not held to the others: its Prefect is another.
+"$UV" pip compile "${common[@]}" "$@" --universal oldest.in -o oldest.txt
