@@ -20,6 +20,7 @@ from uuid import UUID
 import cloudpickle
 from prefect.context import AssetContext, FlowRunContext
 from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import BaseAnnotation
 from prefect.utilities.engine import collect_task_run_inputs_sync
 
 from prefect_flowrun.arrived import arrived_future, upstream_future
@@ -106,6 +107,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is unty
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, PrefectFuture):
             return self._upstream.reduce(obj)
+        if isinstance(obj, BaseAnnotation):
+            # A tuple with a constructor of its own: its stock pickle comes back with one more tuple around the value.
+            return type(obj), (obj.unwrap(),)
         return super().reducer_override(obj)
 
 
