@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -128,13 +128,21 @@ def _captured(function: Any) -> list[Any]:
         return [function]  # an object that can be called: who knows
     parts = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     surroundings = function.__globals__
-    parts.extend(surroundings[name] for name in function.__code__.co_names if name in surroundings)
+    parts.extend(surroundings[name] for name in _names(function.__code__) if name in surroundings)
     for cell in function.__closure__ or ():
         try:
             parts.append(cell.cell_contents)
         except ValueError:  # not bound yet
             parts.append(None)
     return parts
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """List the globals that code uses, that of its comprehensions and inner functions included."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _with_api_url() -> dict[str, Any]:

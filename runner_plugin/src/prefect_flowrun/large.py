@@ -28,6 +28,7 @@ class LargeValues:
 
     def __init__(self) -> None:
         self._immutable: _Known = OrderedDict()
+        self._lock = threading.Lock()  # threads of a flow submit at the same time, and push out each other's values
         self._mapping = threading.local()
 
     @contextlib.contextmanager
@@ -46,12 +47,13 @@ class LargeValues:
             parameters: of a call.
         """
         found = {}
-        for name, value in parameters.items():
-            for known in self._all_known():
-                # The value is kept with its blob: no other object can have its address meanwhile.
-                if (entry := known.get(id(value))) is not None:
-                    known.move_to_end(id(value))
-                    found[name] = entry[1]
+        with self._lock:
+            for name, value in parameters.items():
+                for known in self._all_known():
+                    # The value is kept with its blob: no other object can have its address meanwhile.
+                    if (entry := known.get(id(value))) is not None:
+                        known.move_to_end(id(value))
+                        found[name] = entry[1]
         return found
 
     def find(self, parameters: dict[str, Any], dumps: Callable[[Any], bytes | None], threshold: int) -> dict[str, Blob]:
@@ -76,7 +78,8 @@ class LargeValues:
         if mapping is not None:
             _put(mapping, value, blob)
         elif isinstance(value, _IMMUTABLE) and len(blob.data) <= _KEPT_EACH_BYTES:
-            _put(self._immutable, value, blob)
+            with self._lock:
+                _put(self._immutable, value, blob)
 
     def _all_known(self) -> Iterator[_Known]:
         if self._immutable:

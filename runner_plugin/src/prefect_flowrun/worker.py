@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import cloudpickle
 from prefect.client.schemas.objects import State
 from prefect.task_engine import run_task_async, run_task_sync
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _KEPT_TASKS = 256
 _KEPT_BYTES = 128 * 2**20
+
+
+class RemoteTaskError(Exception):
+    """Stands for an exception of a task that can't travel to the driver."""
 
 
 class _Recent:
@@ -117,7 +122,7 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
         loss = report.Loss(task, call["task_run_id"], verdict.message, final=not verdict.run)
         state = context.run(loss.report, assets)
     if verdict.run:
-        state = _run_task(context, task, call, assets)
+        state = _sendable(_run_task(context, task, call, assets))
     delivery.start.finish(state)
     return state
 
@@ -127,3 +132,16 @@ def _run_task(context: Hydrated, task: Task[..., Any], call: dict[str, Any], ass
     if task.isasync:
         return cast("State[Any]", context.run_async(lambda: run_task_async(**arguments), assets))
     return cast("State[Any]", context.run(lambda: run_task_sync(**arguments), assets))
+
+
+def _sendable(state: State[Any]) -> State[Any]:
+    """Return a state that arrives: an exception may not be picklable, or not come back from its pickle."""
+    if not (state.is_failed() or state.is_crashed()):
+        return state
+    try:
+        pickle.loads(cloudpickle.dumps(state))  # noqa: S301 - made in this line
+    except Exception as error:
+        original = state.message or "The task failed"
+        data = RemoteTaskError(f"{original} (the exception itself can't travel: {error})")
+        return state.model_copy(update={"data": data})
+    return state
