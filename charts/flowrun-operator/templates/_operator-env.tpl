@@ -10,6 +10,10 @@
   value: {{ toJson .Values.defaults.driver.resources | quote }}
 - name: FLOWRUN_OPERATOR_DEFAULT_WORKER_RESOURCES
   value: {{ toJson .Values.defaults.worker.resources | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_DASK_COORDINATOR_RESOURCES
+  value: {{ toJson .Values.defaults.coordinators.dask.resources | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_RAY_COORDINATOR_RESOURCES
+  value: {{ toJson .Values.defaults.coordinators.ray.resources | quote }}
 {{- with include "flowrun.prefectApiUrl" . }}
 - name: FLOWRUN_OPERATOR_PREFECT_API_URL
   value: {{ . | quote }}

@@ -31,6 +31,13 @@ class ClusterContract(ContractModel):
     workers: int = Field(ge=0)
     threads_per_worker: int = Field(default=1, ge=1)
     startup_timeout_seconds: int = Field(default=600, ge=1)
+    task_cluster: str = ""
+    min_workers: int = Field(default=0, ge=0)
+    max_workers: int = Field(default=0, ge=0)
+    elastic: bool = False
+    idle_seconds: int = Field(default=2, ge=0)
+    dashboard: bool = False
+    object_store_bytes: int | None = Field(default=None, ge=0)
 
 
 class ResultType(StrEnum):
@@ -52,6 +59,10 @@ class Result(ContractModel):
     reason: str
 
 
+# What a standalone cluster's coordinator says when it ends because nobody used it.
+IDLE = "Idle"
+
+
 def parse_result(text: str | None) -> Result | None:
     """Read a termination message; None when the driver left none or something else wrote it."""
     if not text:
@@ -60,3 +71,13 @@ def parse_result(text: str | None) -> Result | None:
         return Result.model_validate(json.loads(text))
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
         return None
+
+
+def parse_reason(text: str | None) -> str | None:
+    """Read the reason in a termination message that need not be a whole result."""
+    try:
+        said = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    reason = said.get("reason") if isinstance(said, dict) else None
+    return reason if isinstance(reason, str) else None

@@ -20,6 +20,8 @@ class Defaults:
     image_pull_policy: str | None = None
     driver_resources: Resources | None = None
     worker_resources: Resources | None = None
+    # What a coordinator adds to the container in which it runs.
+    coordinator_resources: Mapping[Engine, Resources] = field(default_factory=dict)
     prefect_api_url: str | None = None
     prefect_ui_url: str | None = None
     # The key itself goes only into a Secret beside the run; here we know just that there is one.
@@ -32,6 +34,8 @@ class Problem:
 
     reason: str
     message: str
+    # The ordinary course of things, told because it may take long: an image is being pulled.
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class PodFacts:
     def live(self) -> bool:
         """Whether the pod runs or still may: neither ended nor being deleted."""
         return not self.deleting and self.terminated is None and self.phase not in {"Succeeded", "Failed"}
+
+    @property
+    def silent(self) -> bool:
+        """Whether the pod does not run and nothing is known that keeps it from it, or that may be over by now."""
+        return self.live and not self.running and (self.problem is None or self.problem.passing)
 
 
 @dataclass(frozen=True)
@@ -164,3 +173,6 @@ class ClusterView:
     # The coordinator's pod has ended or is gone: workers are about to leave and none is replaced.
     coordinator_ended: bool
     problems: Mapping[str, Problem] = field(default_factory=dict)
+    # The pod of a standalone cluster's coordinator; a run's is the driver's business.
+    coordinator: PodFacts | None = None
+    defaults: Defaults = field(default_factory=lambda: Defaults(image=""))

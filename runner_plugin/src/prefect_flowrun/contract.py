@@ -80,6 +80,15 @@ class ClusterContract(_Model):
     startup_timeout_seconds: int = Field(
         default=600, ge=1, description="Tasks fail when no worker could take them for this long."
     )
+    task_cluster: str = Field(default="", description="Name of the TaskCluster object, by which it is scaled.")
+    min_workers: int = Field(default=0, ge=0, description="Fewest workers while the cluster is in use.")
+    max_workers: int = Field(default=0, ge=0, description="Most workers; as many as the fewest: the number is fixed.")
+    elastic: bool = Field(default=False, description="Whether the driver changes the number of workers in use.")
+    idle_seconds: int = Field(default=2, ge=0, description="How long an unused cluster or an idle worker is kept.")
+    dashboard: bool = Field(default=False, description="Whether the coordinator serves its dashboard on http_port.")
+    object_store_bytes: int | None = Field(
+        default=None, ge=0, description="Size of a Ray head's object store; None: not a Ray cluster, or Ray's own choice."
+    )
 
 
 class DriverEnvironment(_Model):

@@ -7,9 +7,9 @@ import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_run
 from pydantic import TypeAdapter
 
-from flowrun_operator.api.common import Resources
+from flowrun_operator.api.common import Engine, Resources
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.children import driver_job, key_secret, task_cluster
+from flowrun_operator.children import belongings, driver_job, task_cluster
 from flowrun_operator.contract import ClusterContract
 
 WITH_KEY = replace(DEFAULTS, prefect_api_key_set=True)
@@ -80,6 +80,86 @@ def test_the_contract_can_be_read_back():
     first, second = TypeAdapter(list[ClusterContract]).validate_json(env["FLOWRUN_CLUSTERS"])
     assert (first.name, first.engine, first.workers, first.address) == ("default", "Dask", 2, "tcp://127.0.0.1:8786")
     assert (second.port, second.threads_per_worker, second.workers) == (8796, 2, 7)
+
+
+def contracts_of(clusters: list[dict], defaults=DEFAULTS, **spec) -> list[ClusterContract]:
+    env = env_of(main_of(job_of({"clusters": clusters, **spec}, defaults=defaults)))
+    return TypeAdapter(list[ClusterContract]).validate_json(env["FLOWRUN_CLUSTERS"])
+
+
+BOUNDS = {"workers": {"minReplicas": 0, "maxReplicas": 8}}
+ON_DEMAND = {"activation": "OnDemand"}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "workers", "bounds", "elastic", "at_start", "most", "scale_down"),
+    [
+        ({}, 1, (1, 1), False, 1, None, "Any"),
+        ({"workers": {"replicas": 3}}, 3, (3, 3), False, 3, None, "Any"),
+        ({"workers": {"replicas": 0}}, 0, (0, 0), False, 0, None, "Any"),
+        (BOUNDS, 0, (0, 8), True, 0, 8, "EndedOnly"),
+        ({"workers": {"minReplicas": 2, "maxReplicas": 2}}, 2, (2, 2), True, 2, 2, "EndedOnly"),
+        ({**ON_DEMAND, "workers": {"replicas": 3}}, 3, (3, 3), False, 0, 3, "Any"),
+        (ON_DEMAND, 1, (1, 1), False, 0, 1, "Any"),
+        ({**ON_DEMAND, **BOUNDS}, 1, (0, 8), True, 0, 8, "EndedOnly"),
+    ],
+)
+def test_how_many_workers_there_are_and_may_be(cluster, workers, bounds, elastic, at_start, most, scale_down):
+    cluster = {"name": "c", "engine": "Dask", **cluster}
+    (told,) = contracts_of([cluster])
+    assert (told.workers, (told.min_workers, told.max_workers), told.elastic) == (workers, bounds, elastic)
+    made = TaskCluster.model_validate(task_cluster(a_run({"clusters": [cluster]}), 1, "job-1", 0, DEFAULTS)).spec
+    assert (made.workers.replicas, made.workers.max_replicas) == (at_start, most)
+    assert made.workers.scale_down == scale_down
+
+
+def test_the_driver_knows_its_clusters_by_the_names_of_their_objects():
+    (told,) = contracts_of([{"name": "gpu", "engine": "Ray", "idleSeconds": 30, "dashboard": True}])
+    assert (told.task_cluster, told.idle_seconds, told.dashboard) == ("etl-1-gpu", 30, True)
+
+
+def test_coordinators_of_both_engines_share_no_port():
+    clusters = [{"name": f"c{i}", "engine": "Dask" if i % 2 else "Ray"} for i in range(8)]
+    told = contracts_of(clusters)
+    assert len({port for c in told for port in (c.port, c.http_port)}) == 16
+    assert (told[0].port, told[0].address, told[1].port) == (6379, "127.0.0.1:6379", 8796)
+    manifests = [task_cluster(a_run({"clusters": clusters}), 1, "job-1", index, DEFAULTS) for index in range(8)]
+    assert [m["spec"]["port"] for m in manifests] == [c.port for c in told]
+
+
+def test_slots_of_a_ray_worker_are_those_of_the_default_resources_too():
+    defaults = replace(DEFAULTS, worker_resources=Resources(limits={"cpu": 3}))
+    assert [c.threads_per_worker for c in contracts_of([{"name": "gpu", "engine": "Ray"}], defaults)] == [3]
+
+
+RAY = {"name": "gpu", "engine": "Ray"}
+
+
+def test_a_driver_with_a_ray_head_has_shared_memory_settings_and_the_workers_token():
+    run = a_run({"clusters": [DASK_CLUSTER, RAY], "driver": {"resources": {"limits": {"memory": "2Gi"}}}})
+    job = driver_job(run, 1, DEFAULTS)
+    env = env_of(main_of(job))
+    made = TaskCluster.model_validate(task_cluster(run, 1, "job-1", 1, DEFAULTS))
+    token = {"name": made.spec.token_secret.name, "key": made.spec.token_secret.key}
+    assert (env["RAY_AUTH_MODE"], env["RAY_AUTH_TOKEN"]) == ("token", {"secretKeyRef": token})
+    (shared,) = [v for v in pod_of(job)["volumes"] if v["name"] == "shm"]
+    told = TypeAdapter(list[ClusterContract]).validate_json(env["FLOWRUN_CLUSTERS"])
+    assert told[0].object_store_bytes is None
+    assert told[1].object_store_bytes <= int(shared["emptyDir"]["sizeLimit"])
+
+
+def test_a_driver_without_a_ray_cluster_has_none_of_that():
+    assert [v["name"] for v in pod_of(job_of())["volumes"]] == ["tmp"]
+    assert not [name for name in env_of(main_of(job_of())) if name.startswith("RAY_")]
+
+
+def test_coordinators_add_to_the_default_resources_of_the_driver_and_the_users_own_stand():
+    added = {Engine.DASK: Resources(requests={"cpu": "100m"}), Engine.RAY: Resources(requests={"cpu": "250m"})}
+    defaults = replace(DEFAULTS, driver_resources=Resources(requests={"cpu": "150m"}), coordinator_resources=added)
+    clusters = {"clusters": [DASK_CLUSTER, RAY, {**RAY, "name": "two", "activation": "OnDemand"}]}
+    assert main_of(job_of(clusters, defaults=defaults))["resources"] == {"requests": {"cpu": "750m"}}
+    own = {"driver": {"resources": {"requests": {"cpu": "2"}}}}
+    assert main_of(job_of({**clusters, **own}, defaults=defaults))["resources"] == {"requests": {"cpu": "2"}}
 
 
 def test_a_run_without_parameters_and_clusters_still_has_a_contract():
@@ -174,6 +254,11 @@ def test_the_pod_template_reaches_everything_else_and_keeps_the_rest():
 def test_F30_a_malformed_pod_template_does_not_stop_the_decision(template):
     labels = job_of({"driver": {"podTemplate": template}})["spec"]["template"]["metadata"]["labels"]
     assert labels["flowrun.dev/role"] == "driver"
+
+
+def key_secret(run, attempt, defaults):
+    """Return the Secret with the Prefect key, if there is one."""
+    return next((m for m in belongings(run, attempt, defaults) if "api-key" in m.get("stringData", {})), None)
 
 
 def test_I5_the_prefect_key_is_only_ever_referred_to():

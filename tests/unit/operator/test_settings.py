@@ -1,5 +1,6 @@
 import pytest
 
+from flowrun_operator.api.common import Engine, Resources
 from flowrun_operator.settings import Settings
 
 PREFIX = "FLOWRUN_OPERATOR_"
@@ -29,6 +30,11 @@ def test_namespaces_are_a_comma_list(environment, text, namespaces):
 def test_resources_are_json(environment):
     settings = environment(DEFAULT_WORKER_RESOURCES='{"requests": {"cpu": "1", "memory": "1Gi"}}')
     assert settings.defaults().worker_resources.requests == {"cpu": "1", "memory": "1Gi"}
+
+
+def test_what_a_coordinator_adds_is_told_by_engine(environment):
+    defaults = environment(DEFAULT_RAY_COORDINATOR_RESOURCES='{"requests": {"cpu": "250m"}}').defaults()
+    assert defaults.coordinator_resources == {Engine.RAY: Resources(requests={"cpu": "250m"})}
 
 
 def test_an_empty_variable_counts_as_unset(environment):

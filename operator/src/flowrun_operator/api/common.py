@@ -66,6 +66,12 @@ class PodOptions(ApiModel):
     )
 
 
+class WorkerOptions(PodOptions):
+    """The worker pods of a cluster."""
+
+    threads: int = Field(1, ge=1, le=256, description="Tasks that one worker runs at a time.")
+
+
 class PrefectOptions(ApiModel):
     """How the run reaches Prefect. Default: what the operator was installed with."""
 
@@ -78,6 +84,10 @@ class Engine(StrEnum):
 
     DASK = "Dask"
     RAY = "Ray"
+
+
+# The coordinator's port. Those of a run share the driver's network: each has a range of ten from here on.
+FIRST_PORTS = {Engine.DASK: 8786, Engine.RAY: 6379}
 
 
 class ConditionStatus(StrEnum):

@@ -10,10 +10,13 @@ LABEL_RUN = f"{GROUP}/run"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_CLUSTER = f"{GROUP}/cluster"
 LABEL_ROLE = f"{GROUP}/role"
+# On the children of a TaskCluster that belongs to no FlowRun, in place of the run's labels.
+LABEL_STANDALONE = f"{GROUP}/taskcluster"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 ROLE_DRIVER = "driver"
 ROLE_WORKER = "worker"
+ROLE_COORDINATOR = "coordinator"
 
 # The container that we look at in a pod; sidecars may stand beside it.
 MAIN_CONTAINER = "flowrun"
@@ -21,3 +24,4 @@ MAIN_CONTAINER = "flowrun"
 # Child names grow from the run's: NAME-<attempt>-<cluster> must stay a Service name (63 characters).
 MAX_RUN_NAME = 40
 MAX_CLUSTER_NAME = 15
+MAX_REPLICAS = 1000

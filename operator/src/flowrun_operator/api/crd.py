@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from flowrun_operator.api import flowrun, taskcluster
+from flowrun_operator.api import clusters, flowrun, taskcluster
 from flowrun_operator.api.constants import GROUP, VERSION
 
 _DROPPED = {"title", "discriminator", "$defs"}
@@ -87,6 +87,7 @@ def _crd(
     spec: dict[str, Any],
     status: dict[str, Any],
     columns: list[dict[str, Any]],
+    name_rules: list[dict[str, str]],
     scale: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     subresources: dict[str, Any] = {"status": {}}
@@ -95,7 +96,7 @@ def _crd(
     schema = {
         "type": "object",
         "required": ["spec"],
-        **({"x-kubernetes-validations": flowrun.NAME_RULES} if kind == "FlowRun" else {}),
+        "x-kubernetes-validations": name_rules,
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
@@ -138,12 +139,16 @@ def flowrun_crd() -> dict[str, Any]:
     spec = structural(flowrun.FlowRunSpec)
     spec["x-kubernetes-validations"] = flowrun.SPEC_RULES
     spec["properties"]["flow"]["properties"]["source"]["x-kubernetes-validations"] = flowrun.SOURCE_RULES
+    cluster = spec["properties"]["clusters"]["items"]
+    cluster["x-kubernetes-validations"] = clusters.CLUSTER_RULES
+    cluster["properties"]["workers"]["x-kubernetes-validations"] = clusters.WORKERS_RULES
     return _crd(
         kind="FlowRun",
         plural="flowruns",
         short="fr",
         spec=spec,
         status=structural(flowrun.FlowRunStatus),
+        name_rules=flowrun.NAME_RULES,
         columns=[
             _column("State", ".status.state"),
             _column("Reason", ".status.conditions[?(@.type=='Succeeded')].reason"),
@@ -159,12 +164,14 @@ def taskcluster_crd() -> dict[str, Any]:
     """Return the CRD of TaskCluster."""
     spec = structural(taskcluster.TaskClusterSpec)
     spec["x-kubernetes-validations"] = taskcluster.SPEC_RULES
+    spec["properties"]["workers"]["x-kubernetes-validations"] = taskcluster.WORKERS_RULES
     return _crd(
         kind="TaskCluster",
         plural="taskclusters",
         short="tc",
         spec=spec,
         status=structural(taskcluster.TaskClusterStatus),
+        name_rules=taskcluster.NAME_RULES,
         scale={
             "specReplicasPath": ".spec.workers.replicas",
             "statusReplicasPath": ".status.replicas",

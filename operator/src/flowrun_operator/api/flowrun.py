@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from flowrun_operator.api.clusters import ClusterSpec
 from flowrun_operator.api.common import (
     ApiModel,
     Condition,
@@ -16,15 +17,8 @@ from flowrun_operator.api.common import (
     PrefectOptions,
     Time,
 )
-from flowrun_operator.api.constants import MANAGER, MAX_CLUSTER_NAME, MAX_RUN_NAME
+from flowrun_operator.api.constants import MANAGER, MAX_RUN_NAME
 from flowrun_operator.api.rules import immutable
-
-
-class Activation(StrEnum):
-    """When a cluster exists: from the start of the run, or while a subflow needs it."""
-
-    ON_START = "OnStart"
-    ON_DEMAND = "OnDemand"
 
 
 class TaskRunnerRedirect(StrEnum):
@@ -55,27 +49,6 @@ class FlowRef(ApiModel):
     )
     parameters: OpaqueObject | None = Field(None, description="Parameters of the flow, validated by Prefect.")
     source: FlowSource | None = None
-
-
-class WorkerOptions(PodOptions):
-    """The workers of a cluster."""
-
-    replicas: int = Field(1, ge=0, le=1000)
-    threads: int = Field(1, ge=1, le=256, description="Tasks that one worker runs at a time.")
-
-
-class ClusterSpec(ApiModel):
-    """A cluster of the run."""
-
-    name: str = Field(
-        min_length=1,
-        max_length=MAX_CLUSTER_NAME,
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        description="Name by which flows choose the cluster.",
-    )
-    engine: Engine = Field(description="Dask or Ray.")
-    activation: Activation = Activation.ON_START
-    workers: WorkerOptions = Field(default_factory=WorkerOptions)
 
 
 class RetryPolicy(ApiModel):

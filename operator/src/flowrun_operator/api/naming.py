@@ -11,6 +11,19 @@ def cluster_name(run: str, attempt: int, cluster: str) -> str:
     return f"{run}-{attempt}-{cluster}"
 
 
+def own_name(run: str, attempt: int, what: str, run_uid: str) -> str:
+    """Return the name of an object that goes with its attempt: a Secret, an account.
+
+    With the uid: that of a deleted run of the same name may still be there, about to be collected.
+    """
+    return f"{run}-{attempt}-{what}-{run_uid[:8]}"
+
+
+def coordinator_name(task_cluster: str) -> str:
+    """Return the name of a standalone cluster's coordinator pod."""
+    return f"{task_cluster}-coordinator"
+
+
 def worker_name(task_cluster: str, index: int) -> str:
     """Return the name of a worker pod."""
     return f"{task_cluster}-w-{index}"

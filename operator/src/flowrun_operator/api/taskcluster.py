@@ -1,17 +1,31 @@
 """TaskCluster: one ephemeral Dask or Ray cluster.
 
-Everything that its workers need is written here when an attempt starts, so that a worker replaced later is the same
-as the first ones even if the operator's defaults have changed since.
+Everything that the workers of a run's cluster need is written here when an attempt starts, so that a worker replaced
+later is the same as the first ones even if the operator's defaults have changed since.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
-from flowrun_operator.api.common import ApiModel, Condition, Engine, Metadata, OpaqueObject, PrefectOptions
-from flowrun_operator.api.constants import MANAGER
-from flowrun_operator.api.flowrun import WorkerOptions
+from flowrun_operator.api.common import (
+    FIRST_PORTS,
+    ApiModel,
+    Condition,
+    Engine,
+    Metadata,
+    OpaqueObject,
+    PodOptions,
+    PrefectOptions,
+    SecretKey,
+    WorkerOptions,
+)
+from flowrun_operator.api.constants import MANAGER, MAX_REPLICAS
 from flowrun_operator.api.rules import immutable
+
+MAX_NAME = 63
 
 
 class FlowRunRef(ApiModel):
@@ -22,19 +36,68 @@ class FlowRunRef(ApiModel):
     cluster: str = Field(max_length=63, description="Name of the cluster within the run.")
 
 
+class ScaleDown(StrEnum):
+    """Which worker pods go when `replicas` is lowered, but not to 0."""
+
+    ANY = "Any"
+    ENDED_ONLY = "EndedOnly"
+
+
+class IdleAction(StrEnum):
+    """What becomes of a standalone cluster that nobody uses."""
+
+    PARK = "Park"
+    DELETE = "Delete"
+
+
+class TaskClusterWorkers(WorkerOptions):
+    """The workers: their number is that of the scale subresource."""
+
+    replicas: int = Field(1, ge=0, le=MAX_REPLICAS)
+    max_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS, description="More than these can't be asked for.")
+    scale_down: ScaleDown = Field(
+        ScaleDown.ANY,
+        description="EndedOnly: a lowered number takes no running worker; whoever scales tells workers to leave first.",
+    )
+
+
 class TaskClusterSpec(ApiModel):
     """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port and managedBy are immutable."""
 
     engine: Engine
-    flow_run: FlowRunRef | None = None
-    port: int = Field(8786, ge=1, le=65535, description="Port of the coordinator.")
+    flow_run: FlowRunRef | None = Field(None, description="Absent: a standalone cluster with a coordinator of its own.")
+    port: int | None = Field(
+        None, ge=1, le=65534, description="Port of the coordinator. Default: 8786 for Dask, 6379 for Ray."
+    )
+    dashboard: bool = Field(False, description="Standalone: whether the coordinator serves its dashboard.")
+    image: str | None = Field(None, max_length=1024, description="Image of coordinator and workers.")
     image_pull_policy: str | None = Field(None, json_schema_extra={"enum": ["Always", "IfNotPresent", "Never"]})
     image_pull_secrets: list[OpaqueObject] | None = Field(None, max_length=16)
-    workers: WorkerOptions = Field(default_factory=WorkerOptions)
+    coordinator: PodOptions = Field(default_factory=PodOptions, description="Standalone: the coordinator's pod.")
+    workers: TaskClusterWorkers = Field(default_factory=TaskClusterWorkers)
     prefect: PrefectOptions = Field(default_factory=PrefectOptions)
+    token_secret: SecretKey | None = Field(
+        None, description="Secret with the token that all nodes of a Ray cluster share. Default: one of its own."
+    )
     startup_deadline_seconds: int = Field(900, ge=1, description="A worker that found no coordinator by then gives up.")
+    idle_seconds: int | None = Field(
+        None, ge=1, description="Standalone: idle time-out, with no client and no task. Default: none."
+    )
+    idle_action: IdleAction = Field(
+        IdleAction.PARK, description="Standalone: Park scales to 0, where no pod is left; Delete removes the object."
+    )
     suspend: bool = False
     managed_by: str = Field(MANAGER, max_length=63)
+
+    @property
+    def coordinator_port(self) -> int:
+        """The coordinator's port."""
+        return self.port or FIRST_PORTS[self.engine]
+
+    @property
+    def wanted_workers(self) -> int:
+        """How many workers there should be now."""
+        return 0 if self.suspend else self.workers.replicas
 
 
 class TaskClusterStatus(ApiModel):
@@ -49,6 +112,9 @@ class TaskClusterStatus(ApiModel):
     replicas: int = 0
     ready_replicas: int = 0
     lost_workers: int = Field(0, description="Workers that ended without being told to.")
+    lost_coordinators: int | None = Field(
+        None, description="Standalone: coordinators that ended without being told to."
+    )
     selector: str | None = None
 
 
@@ -61,3 +127,23 @@ class TaskCluster(ApiModel):
 
 
 SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "managedBy")]
+
+# Checked for the scale subresource too: nobody gets past the bound.
+WORKERS_RULES = [
+    {
+        "rule": "!has(self.maxReplicas) || self.replicas <= self.maxReplicas",
+        "message": "replicas must not exceed maxReplicas",
+        "fieldPath": ".replicas",
+    }
+]
+
+NAME_RULES = [
+    {
+        "rule": f"size(self.metadata.name) <= {MAX_NAME}",
+        "message": f"metadata.name must have at most {MAX_NAME} characters: it is the name of a Service",
+    },
+    {
+        "rule": "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "message": "metadata.name must be lower-case letters, digits and '-', and start with a letter",
+    },
+]

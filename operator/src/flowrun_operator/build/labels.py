@@ -11,11 +11,15 @@ from flowrun_operator.api.constants import (
     LABEL_MANAGED_BY,
     LABEL_ROLE,
     LABEL_RUN,
+    LABEL_STANDALONE,
     MANAGER,
+    ROLE_COORDINATOR,
+    ROLE_DRIVER,
+    ROLE_WORKER,
 )
 from flowrun_operator.api.taskcluster import TaskCluster
 
-_COMPONENTS = {"driver": "driver", "worker": "worker", None: "cluster"}
+_COMPONENTS = {ROLE_DRIVER: "driver", ROLE_WORKER: "worker", ROLE_COORDINATOR: "coordinator"}
 
 
 def labels(run: str, attempt: int, *, role: str | None = None, cluster: str | None = None) -> dict[str, str]:
@@ -23,15 +27,7 @@ def labels(run: str, attempt: int, *, role: str | None = None, cluster: str | No
 
     Never `prefect.io/flow-run-id`: Prefect's own observer would take any pod that has it for its own.
     """
-    result = {
-        "app.kubernetes.io/name": "flowrun",
-        "app.kubernetes.io/instance": run,
-        "app.kubernetes.io/component": _COMPONENTS.get(role, "cluster"),
-        "app.kubernetes.io/part-of": "flowrun",
-        LABEL_MANAGED_BY: MANAGER,
-        LABEL_RUN: run,
-        LABEL_ATTEMPT: str(attempt),
-    }
+    result = {**_common(run, role), LABEL_RUN: run, LABEL_ATTEMPT: str(attempt)}
     if role:
         result[LABEL_ROLE] = role
     if cluster:
@@ -39,17 +35,32 @@ def labels(run: str, attempt: int, *, role: str | None = None, cluster: str | No
     return result
 
 
-def cluster_labels(cluster: TaskCluster, role: str) -> dict[str, str]:
-    """Return the labels of a child of a TaskCluster."""
+def cluster_labels(cluster: TaskCluster, role: str | None = None) -> dict[str, str]:
+    """Return the labels of a child of a TaskCluster.
+
+    Those of a standalone one have no label of a run: a FlowRun of the same name would take its workers along.
+    """
     ref = cluster.spec.flow_run
-    if ref is None:
-        return labels(cluster.metadata.name, 1, role=role, cluster=cluster.metadata.name)
-    return labels(ref.name, ref.attempt, role=role, cluster=ref.cluster)
+    if ref is not None:
+        return labels(ref.name, ref.attempt, role=role, cluster=ref.cluster)
+    name = cluster.metadata.name
+    result = {**_common(name, role), LABEL_STANDALONE: name, LABEL_CLUSTER: name}
+    return {**result, LABEL_ROLE: role} if role else result
+
+
+def _common(instance: str, role: str | None) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "flowrun",
+        "app.kubernetes.io/instance": instance,
+        "app.kubernetes.io/component": _COMPONENTS.get(role or "", "cluster"),
+        "app.kubernetes.io/part-of": "flowrun",
+        LABEL_MANAGED_BY: MANAGER,
+    }
 
 
 def selector(all_labels: dict[str, str]) -> str:
     """Return a label selector for children with these labels."""
-    keys = (LABEL_MANAGED_BY, LABEL_RUN, LABEL_ATTEMPT, LABEL_ROLE, LABEL_CLUSTER)
+    keys = (LABEL_MANAGED_BY, LABEL_RUN, LABEL_ATTEMPT, LABEL_STANDALONE, LABEL_ROLE, LABEL_CLUSTER)
     return ",".join(f"{key}={all_labels[key]}" for key in keys if key in all_labels)
 
 

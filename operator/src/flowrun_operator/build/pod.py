@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_operator.api.common import PodOptions, Resources
+from flowrun_operator.api.common import PodOptions, Resources, SecretKey
 from flowrun_operator.api.constants import MAIN_CONTAINER
 from flowrun_operator.build.merge import merged
 
@@ -30,6 +30,8 @@ class PodParts:
     ports: list[dict[str, Any]] = field(default_factory=list)
     readiness_probe: dict[str, Any] | None = None
     working_dir: str | None = None
+    # An account whose token the pod gets, unless the user names another one; None: no token.
+    account: str | None = None
     volumes: list[dict[str, Any]] = field(default_factory=list)
     mounts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -48,8 +50,8 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
     """
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
-        # No pod of a run talks to the Kubernetes API.
-        "automountServiceAccountToken": False,
+        # Only a driver that scales its clusters talks to the Kubernetes API.
+        "automountServiceAccountToken": parts.account is not None,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": parts.grace_s,
         "securityContext": {
@@ -68,13 +70,23 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         "nodeSelector": options.node_selector,
         "tolerations": options.tolerations,
         "affinity": options.affinity,
-        "serviceAccountName": options.service_account_name,
+        "serviceAccountName": options.service_account_name or parts.account,
     }
     spec.update({key: value for key, value in optional.items() if value})
     template: dict[str, Any] = merged({"metadata": {}, "spec": spec}, options.pod_template or {})
     # Ours last: without its labels a pod would be lost to us. The user's template has no schema: it may hold null.
     metadata = _object(template["metadata"])
     return {**template, "metadata": {**metadata, "labels": {**_object(metadata.get("labels")), **parts.labels}}}
+
+
+def from_field(name: str, path: str) -> dict[str, Any]:
+    """Return an environment entry with a field of the pod itself."""
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def from_secret(name: str, secret: SecretKey) -> dict[str, Any]:
+    """Return an environment entry with a value of a Secret."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowrun_operator.api.common import PrefectOptions
-
-KEY_IN_SECRET = "api-key"  # noqa: S105 - the name of a key, not a key
+from flowrun_operator.build.pod import from_secret
 
 
 def prefect_env(options: PrefectOptions) -> list[dict[str, Any]]:
@@ -15,6 +14,5 @@ def prefect_env(options: PrefectOptions) -> list[dict[str, Any]]:
     if options.api_url:
         entries.append({"name": "PREFECT_API_URL", "value": options.api_url})
     if options.api_key_secret:
-        reference = {"name": options.api_key_secret.name, "key": options.api_key_secret.key}
-        entries.append({"name": "PREFECT_API_KEY", "valueFrom": {"secretKeyRef": reference}})
+        entries.append(from_secret("PREFECT_API_KEY", options.api_key_secret))
     return entries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flowrun_operator.api.naming import attempt_name
-from flowrun_operator.children import driver_job, key_secret, task_cluster
+from flowrun_operator.children import belonging_names, belongings, driver_job, task_cluster
 from flowrun_operator.decide import run_status
 from flowrun_operator.decide.plan import (
     EXPLAIN_AFTER_S,
@@ -45,11 +45,11 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
         case Finish():
             plan = _finish(view, verdict, now)
         case Hold():
-            stops = tuple(_stop_all(view, keep_ended=False))
-            plan = Plan(actions=stops, status=run_status.held(view, verdict, now), final=bool(stops))
+            plan = _hold(view, verdict, now)
         case CloseAttempt(outcome=outcome):
-            actions = (*remove(view, keep=None), *_report(view, outcome))
-            plan = Plan(actions, status=run_status.closed(view, outcome, now), final=True, requeue_after_s=0)
+            actions = (*remove(view, keep=None), *_strip(view), *_report(view, outcome))
+            status = run_status.closed(view, outcome, now)
+            plan = Plan(actions=actions, status=status, final=True, requeue_after_s=0)
         case StartAttempt():
             plan = _start(view, verdict, now)
         case Continue(check_after_s=after):
@@ -86,6 +86,27 @@ def _stop_all(view: RunView, *, keep_ended: bool) -> list[Action]:
     return [*jobs, *remove(view, keep=None)]
 
 
+def _hold(view: RunView, verdict: Hold, now: datetime) -> Plan:
+    stops = _stop_all(view, keep_ended=False)
+    status = run_status.held(view, verdict, now)
+    # An attempt that is still being started when it is held goes on with what it has.
+    ending = status.attempts and status.attempts != view.run.status.attempts
+    return Plan(actions=(*stops, *(_strip(view) if ending else ())), status=status, final=bool(stops))
+
+
+def _strip(view: RunView) -> list[Action]:
+    """Take from the attempt what it had for itself.
+
+    Nobody watches these objects, so each delete is a request, whether or not there is anything left: it is asked for
+    only until the attempt's end is recorded, which is done when these deletes have succeeded.
+    """
+    number = view.current.number if view.current else 0
+    # Before the first attempt and after a closed one it is the next one that was about to start.
+    if number == 0 or any(a.number == number and a.completion_time is not None for a in view.run.status.attempts):
+        number += 1
+    return [Delete(kind, name) for kind, name in belonging_names(view.run, number, view.defaults)]
+
+
 def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
     """Write the result and remove clusters and workers.
 
@@ -93,7 +114,7 @@ def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
     its missing Job would look like one deleted by hand (F01).
     """
     return Plan(
-        actions=(*remove(view, keep=None), *_report(view, verdict.outcome)),
+        actions=(*remove(view, keep=None), *_strip(view), *_report(view, verdict.outcome)),
         status=run_status.finished(view, verdict.outcome, now),
         final=True,
         requeue_after_s=0 if verdict.stop_driver else None,
@@ -110,13 +131,14 @@ def _report(view: RunView, outcome: AttemptOutcome) -> list[Action]:
 
 def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
     actions: list[Action] = remove(view, keep=None)
+    first: list[Action] = []
     if verdict.wait_s == 0:
         uid = view.run.metadata.uid
-        secret = key_secret(view.run, verdict.number, view.defaults)
-        actions += [Create(secret, uid)] if secret else []
+        first += [Create(own, uid) for own in belongings(view.run, verdict.number, view.defaults)]
         actions.append(Create(driver_job(view.run, verdict.number, view.defaults), uid))
     return Plan(
         actions=tuple(actions),
+        first=tuple(first),
         status=run_status.starting(view, verdict, now),
         requeue_after_s=verdict.wait_s or 2.0,
     )
@@ -144,7 +166,7 @@ def _questions(view: RunView, now: datetime) -> list[Action]:
     age_s = (now - current.job.created_at).total_seconds()
     driver = current.driver
     actions: list[Action] = []
-    if (driver is None or (not driver.running and driver.problem is None)) and age_s >= EXPLAIN_AFTER_S:
+    if (driver is None or driver.silent) and age_s >= EXPLAIN_AFTER_S:
         actions.append(Explain(driver.uid if driver else current.job.uid))
     api_url = view.prefect_api_url
     if driver is not None and driver.running and view.flow_run is None and age_s >= _LOOK_UP_AFTER_S and api_url:

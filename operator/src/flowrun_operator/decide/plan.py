@@ -20,11 +20,14 @@ class Create:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete one object, if it is still the one meant."""
+    """Delete one object, if it is still the one meant.
+
+    Without a uid it is the name that says so: names of what an attempt has for itself hold its run's uid.
+    """
 
     kind: str
     name: str
-    uid: str
+    uid: str = ""
     grace_s: int | None = None
 
 
@@ -35,6 +38,15 @@ class DeleteWorkers:
     run: str
     attempt: int
     grace_s: int = 1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Set the number of workers of a TaskCluster, unless it was changed since it was read."""
+
+    name: str
+    replicas: int
+    resource_version: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class ReportToPrefect:
     message: str
 
 
-Action = Create | Delete | DeleteWorkers | Confirm | Explain | LookUpFlowRun | ReportToPrefect
+Action = Create | Delete | DeleteWorkers | Scale | Confirm | Explain | LookUpFlowRun | ReportToPrefect
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class Plan:
     """The outcome of one decision."""
 
     actions: tuple[Action, ...] = ()
+    # Carried out before the others, which are left for the next time if one of these is refused.
+    first: tuple[Action, ...] = ()
     status: FlowRunStatus | TaskClusterStatus | None = None
     # A final status is written at once; others wait a moment for company (fewer writes).
     final: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flowrun_operator.decide import scale_down
 from flowrun_operator.model import ClusterView, WorkerFacts
 
 # Told to leave (exit 0) or lost: how long until we believe that the cluster still wants it.
@@ -35,11 +36,13 @@ def plan_workers(view: ClusterView, now: datetime) -> WorkerPlan:
         now: The time, timezone-aware.
     """
     spec = view.cluster.spec
-    wanted = 0 if spec.suspend or view.coordinator_ended else spec.workers.replicas
-    live = sorted((w for w in view.workers if w.pod.live), key=lambda w: w.index)
-    ended = [w for w in view.workers if w.pod.terminated is not None and not w.pod.deleting]
+    wanted = spec.wanted_workers
     if view.coordinator_ended:
         return WorkerPlan((), (), None, 0)
+    surplus = scale_down.surplus(view.workers, wanted, spec.workers.scale_down)
+    kept = [w for w in view.workers if w not in surplus]
+    live = sum(1 for w in kept if w.pod.live)
+    ended = [w for w in kept if w.pod.terminated is not None and not w.pod.deleting]
     due, wait_s = [], None
     for worker in ended:
         remaining = _remaining_s(worker, view.cluster.status.lost_workers, now)
@@ -47,13 +50,17 @@ def plan_workers(view: ClusterView, now: datetime) -> WorkerPlan:
             due.append(worker)
         else:
             wait_s = remaining if wait_s is None else min(wait_s, remaining)
-    waiting = len(ended) - len(due)
-    surplus = live[wanted:]
-    missing = max(0, wanted - len(live) - waiting)
+    missing = max(0, wanted - live - (len(ended) - len(due)))
     taken = {w.index for w in view.workers}
     free = (i for i in range(wanted + len(taken)) if i not in taken)
     create = tuple(next(free) for _ in range(missing))
-    return WorkerPlan(create, (*due, *surplus), wait_s, newly_lost=len(due))
+    lost = len(due) + sum(1 for w in surplus if wanted > 0 and _was_lost(w))
+    return WorkerPlan(create, (*due, *surplus), wait_s, newly_lost=lost)
+
+
+def _was_lost(worker: WorkerFacts) -> bool:
+    """Whether a worker ended otherwise than by being told to."""
+    return worker.pod.terminated is not None and worker.pod.terminated.exit_code != 0
 
 
 def _remaining_s(worker: WorkerFacts, lost_before: int, now: datetime) -> float:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from flowrun_operator.api.clusters import ClusterSpec
 from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.flowrun import AttemptStatus, ClusterSpec, ClusterState, FlowRunStatus
+from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FlowRunStatus
 from flowrun_operator.api.naming import attempt_name, cluster_name
+from flowrun_operator.children import belonging_names
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.plan import AttemptOutcome, Hold, StartAttempt
 from flowrun_operator.decide.retry import STOPPED
-from flowrun_operator.model import AttemptView, ClusterFacts, RunView
+from flowrun_operator.model import AttemptView, ClusterFacts, Problem, RunView
 
 _STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
 _Bare = tuple[str, ConditionStatus, str, str]
@@ -30,8 +32,9 @@ def closed(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunStat
 def starting(view: RunView, verdict: StartAttempt, now: datetime) -> FlowRunStatus:
     """Status when an attempt starts, or waits to."""
     attempts = list(view.run.status.attempts)
-    refused = attempt_name(view.run.metadata.name, verdict.number) in view.problems
-    if verdict.wait_s == 0 and not refused:  # when refused nothing was created: no attempt until it exists
+    if (
+        verdict.wait_s == 0 and _refusal(view, verdict.number) is None
+    ):  # when refused nothing was created: no attempt until it exists
         attempts.append(AttemptStatus(number=verdict.number, start_time=now))
     return _between(view, verdict.number, verdict.failed, attempts, now)
 
@@ -43,7 +46,7 @@ def _between(
     message = f"attempt {number} starts"
     if failed:
         message = f"{message} after attempt {number - 1} failed: {failed.reason}"
-    refused = view.problems.get(attempt_name(view.run.metadata.name, number))
+    refused = _refusal(view, number)
     reason, said = (refused.reason, refused.message) if refused else ("Starting", message)
     return _status(
         view,
@@ -57,6 +60,13 @@ def _between(
             condition("Suspended", False, "NotSuspended"),
         ],
     )
+
+
+def _refusal(view: RunView, number: int) -> Problem | None:
+    """Return why the API server refused the attempt's Job, or what must be there before it."""
+    own = [name for _, name in belonging_names(view.run, number, view.defaults)]
+    names = [*own, attempt_name(view.run.metadata.name, number)]
+    return next((view.problems[name] for name in names if name in view.problems), None)
 
 
 def active(view: RunView, now: datetime) -> FlowRunStatus:
@@ -226,7 +236,7 @@ def _cluster_states(view: RunView) -> list[ClusterState]:
 
 def _workers(spec: ClusterSpec, cluster: ClusterFacts | None) -> tuple[int, int]:
     """Return ready and wanted workers; a TaskCluster may have been scaled since it was made."""
-    return (cluster.ready_workers, cluster.workers) if cluster else (0, spec.workers.replicas)
+    return (cluster.ready_workers, cluster.workers) if cluster else (0, spec.workers_at_start)
 
 
 def _url(view: RunView, flow_run_id: str) -> str | None:

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.contract import ResultType
+from flowrun_operator.decide.memory import run_shortage
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
-from flowrun_operator.engines import ENGINES
 from flowrun_operator.model import RunView
 
 
@@ -13,7 +13,7 @@ def validity(view: RunView, now: datetime) -> Verdict:
     """Finish a run that can't be started by this operator."""
     if view.current is not None:
         return None
-    return _refused_job(view) or _unsupported_cluster(view) or _missing_setting(view)
+    return _refused_job(view) or _missing_setting(view) or _too_little_memory(view)
 
 
 def _refused_job(view: RunView) -> Finish | None:
@@ -24,20 +24,9 @@ def _refused_job(view: RunView) -> Finish | None:
     return _refuse("InvalidPod", f"the driver can't be created: {refused.message}")
 
 
-def _unsupported_cluster(view: RunView) -> Finish | None:
-    for cluster in view.run.spec.clusters:
-        if cluster.engine not in ENGINES:
-            known = ", ".join(engine.value for engine in ENGINES)
-            message = (
-                f"cluster {cluster.name!r}: this operator has no engine {cluster.engine.value} yet; it has: {known}"
-            )
-            return _refuse("EngineNotSupported", message)
-        if cluster.activation != "OnStart":
-            message = (
-                f"cluster {cluster.name!r}: activation {cluster.activation.value} is not supported yet; use OnStart"
-            )
-            return _refuse("ActivationNotSupported", message)
-    return None
+def _too_little_memory(view: RunView) -> Finish | None:
+    shortage = run_shortage(view.run, view.defaults)
+    return _refuse(shortage.reason, shortage.message) if shortage else None
 
 
 def _missing_setting(view: RunView) -> Finish | None:

@@ -4,9 +4,10 @@
 """
 
 from flowrun_operator.api.common import Engine
-from flowrun_operator.engines.base import EngineBuilder
+from flowrun_operator.engines.base import EngineBuilder, HostParts
 from flowrun_operator.engines.dask import DaskBuilder
+from flowrun_operator.engines.ray import RayBuilder
 
-ENGINES: dict[Engine, EngineBuilder] = {Engine.DASK: DaskBuilder()}
+ENGINES: dict[Engine, EngineBuilder] = {Engine.DASK: DaskBuilder(), Engine.RAY: RayBuilder()}
 
-__all__ = ["ENGINES", "EngineBuilder"]
+__all__ = ["ENGINES", "EngineBuilder", "HostParts"]

@@ -17,6 +17,7 @@ from flowrun_operator.kube.errors import ApiError, error_from
 Raw = dict[str, Any]
 
 _FLOWRUN_API = "/apis/flowrun.dev/v1alpha1"
+_RBAC_API = "/apis/rbac.authorization.k8s.io/v1"
 _KINDS = {
     "FlowRun": (_FLOWRUN_API, "flowruns"),
     "TaskCluster": (_FLOWRUN_API, "taskclusters"),
@@ -25,6 +26,9 @@ _KINDS = {
     "Service": ("/api/v1", "services"),
     "Secret": ("/api/v1", "secrets"),
     "Event": ("/api/v1", "events"),
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "Role": (_RBAC_API, "roles"),
+    "RoleBinding": (_RBAC_API, "rolebindings"),
 }
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -76,9 +80,16 @@ class KubeClient:
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         return await self._request("PATCH", f"{self._path(kind, namespace, name)}/status", body)
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace_s: int | None = None) -> Raw:
-        """Delete an object if it still has this uid; its dependents follow in the background."""
-        body: Raw = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def scale(self, kind: str, namespace: str, name: str, replicas: int, resource_version: str) -> Raw:
+        """Set the number of replicas, if the object is still the one that was read (409 otherwise)."""
+        body = {"metadata": {"resourceVersion": resource_version}, "spec": {"replicas": replicas}}
+        return await self._request("PATCH", f"{self._path(kind, namespace, name)}/scale", body)
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace_s: int | None = None) -> Raw:
+        """Delete an object, if a uid is given only that one; its dependents follow in the background."""
+        body: Raw = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         if grace_s is not None:
             body["gracePeriodSeconds"] = grace_s
         return await self._request("DELETE", self._path(kind, namespace, name), body)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import secrets
 from collections.abc import Iterable
 
 import aiohttp
 
-from flowrun_operator.api.constants import LABEL_RUN, ROLE_WORKER
+from flowrun_operator.api.constants import ROLE_WORKER
 from flowrun_operator.api.naming import idempotency_key
 from flowrun_operator.build.labels import labels, selector
-from flowrun_operator.build.prefect import KEY_IN_SECRET
+from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
 from flowrun_operator.decide.plan import (
     Action,
     Confirm,
@@ -26,13 +27,14 @@ from flowrun_operator.decide.plan import (
     Explain,
     LookUpFlowRun,
     ReportToPrefect,
+    Scale,
 )
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
-from flowrun_operator.loop.cache import Cache
+from flowrun_operator.loop.cache import CHILD_KINDS, Cache
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.events import explanation, refusal_reason
-from flowrun_operator.observe.fields import Raw, at, label, owner_uid
+from flowrun_operator.observe.fields import Raw, at, family, owner_uid
 from flowrun_operator.prefect_api.client import PrefectApi
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,8 @@ class Actor:
                     await self._delete(action, namespace)
                 case DeleteWorkers():
                     await self._delete_workers(action, namespace)
+                case Scale(name=name, replicas=replicas, resource_version=version):
+                    await self._kube.scale("TaskCluster", namespace, name, replicas, version)
                 case Confirm(job=name):
                     await self._confirm(name, namespace)
                 case Explain(uid=uid):
@@ -107,8 +111,7 @@ class Actor:
         kind, metadata = manifest["kind"], manifest["metadata"]
         where = (metadata["namespace"], metadata["name"])
         if kind == "Secret":
-            manifest = copy.deepcopy(manifest)
-            manifest["stringData"][KEY_IN_SECRET] = self._key or ""
+            manifest = self._filled(manifest)
         if self._cache.refusals.waits(where):
             return False
         try:
@@ -122,9 +125,17 @@ class Actor:
             self._refuse(where, refusal_reason(error.message) or error.reason or "Refused", error.message)
             return False
         self._accept(where)
-        if kind != "Secret":
+        if kind in CHILD_KINDS:
             self._cache.feed(kind, created)
         return True
+
+    def _filled(self, manifest: Raw) -> Raw:
+        """Return a Secret with its value: the operator's key, or a new random word."""
+        filled = copy.deepcopy(manifest)
+        for key in filled["stringData"]:
+            values = {KEY_IN_SECRET: self._key or "", TOKEN_IN_SECRET: secrets.token_hex(32)}
+            filled["stringData"][key] = values[key]
+        return filled
 
     def _refuse(self, where: tuple[str, str], reason: str, message: str) -> None:
         self._cache.problems[where] = Problem(reason, message)
@@ -141,8 +152,11 @@ class Actor:
             message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
             self._refuse(where, "NameConflict", message)
             return False
+        if kind not in CHILD_KINDS:  # nobody watches it
+            self._accept(where)
+            return True
         self._cache.feed(kind, existing)
-        ours = self._cache.of_run(kind, where[0], label(action.manifest, LABEL_RUN))
+        ours = self._cache.of_run(kind, where[0], family(action.manifest))
         if all(at(known, "metadata", "uid") != at(existing, "metadata", "uid") for known in ours):
             # No watch tells of it: created again and again it would be a hot loop.
             message = f"{kind} {where[1]} has lost its labels: restore them, or delete it"

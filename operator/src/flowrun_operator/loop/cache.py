@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from flowrun_operator.api.constants import LABEL_RUN
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
-from flowrun_operator.observe.fields import Raw, at, label
+from flowrun_operator.observe.fields import Raw, at, family
 
 CHILD_KINDS = ("Job", "TaskCluster", "Pod", "Service")
 
@@ -42,9 +41,9 @@ class Cache:
             return False
         if at(raw, "metadata", "uid") in self._gone:
             return False
-        run = label(raw, LABEL_RUN)
+        run = family(raw)
         if known is not None:  # its label may have been changed by hand
-            self._by_run[kind, namespace, label(known, LABEL_RUN)].discard(name)
+            self._by_run[kind, namespace, family(known)].discard(name)
         self._objects[kind][namespace, name] = raw
         if kind == "Job":
             self.gone_jobs.discard((namespace, name))
@@ -59,10 +58,10 @@ class Cache:
         known = self._objects[kind].get((namespace, name))
         if known is not None and at(known, "metadata", "uid") == uid:
             del self._objects[kind][namespace, name]
-            siblings = self._by_run[kind, namespace, label(known, LABEL_RUN)]
+            siblings = self._by_run[kind, namespace, family(known)]
             siblings.discard(name)
             if not siblings:  # or the operator would grow with every run
-                del self._by_run[kind, namespace, label(known, LABEL_RUN)]
+                del self._by_run[kind, namespace, family(known)]
         # A write of ours that returns after the object's deletion must not bring it back.
         self._gone[uid] = 1
         while len(self._gone) > 10_000:
@@ -81,7 +80,7 @@ class Cache:
         return self._objects[kind].get((namespace, name))
 
     def of_run(self, kind: str, namespace: str, run: str) -> list[Raw]:
-        """Return the objects of a kind that carry a run's label."""
+        """Return the objects of a kind that carry a run's label, or that of a standalone cluster (`fields.family`)."""
         names = self._by_run.get((kind, namespace, run), set())
         return [self._objects[kind][namespace, name] for name in sorted(names)]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flowrun_operator import metrics
-from flowrun_operator.api.constants import LABEL_RUN
 from flowrun_operator.decide import decide_cluster, decide_run
 from flowrun_operator.decide.plan import Confirm, Create, Plan
 from flowrun_operator.kube.client import KubeClient
@@ -22,7 +21,7 @@ from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
 from flowrun_operator.model import Defaults
-from flowrun_operator.observe.fields import Raw, at, label
+from flowrun_operator.observe.fields import Raw, at, family, standalone
 from flowrun_operator.observe.snapshot import cluster_view, run_view
 
 log = logging.getLogger(__name__)
@@ -104,7 +103,9 @@ class Reconciler:
             return
         plan = self._decide(key, raw)
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
-        all_created = await self._actor.carry_out(plan.actions, key.namespace, run_uid)
+        all_created = await self._actor.carry_out(plan.first, key.namespace, run_uid)
+        if all_created:
+            all_created = await self._actor.carry_out(plan.actions, key.namespace, run_uid)
         if all_created:
             self._go_on(key, plan)
         else:
@@ -139,12 +140,13 @@ class Reconciler:
                 gone_jobs=self._cache.gone_jobs_in(key.namespace),
             )
             return decide_run(view, self._clock())
-        run = label(raw, LABEL_RUN)
+        siblings = family(raw) if at(raw, "spec", "flowRun") else standalone(key.name)
         return decide_cluster(
             cluster_view(
                 raw,
-                services=self._cache.of_run("Service", key.namespace, run),
-                pods=self._cache.of_run("Pod", key.namespace, run),
+                services=self._cache.of_run("Service", key.namespace, siblings),
+                pods=self._cache.of_run("Pod", key.namespace, siblings),
+                defaults=self._defaults,
                 problems=self._cache.problems_in(key.namespace),
                 explanations=self._cache.explanations,
             ),

@@ -7,13 +7,19 @@ from flowrun_operator.observe.fields import Raw, at
 
 
 def explanation(events: list[Raw]) -> Problem | None:
-    """Return the newest warning among an object's events."""
+    """Return the last that was heard of an object, if it is a warning or that an image is being pulled.
+
+    Other news says nothing of what holds it up; the newest warning counts then.
+    """
+    newest = max(events, key=_seen_at, default={})
+    if newest.get("reason") == "Pulling":  # it may take minutes
+        return Problem("Pulling", str(newest.get("message", "")), passing=True)
     warnings = [e for e in events if e.get("type") == "Warning"]
     if not warnings:
         return None
-    newest = max(warnings, key=_seen_at)
-    message = str(newest.get("message", ""))
-    return Problem(refusal_reason(message) or str(newest.get("reason", "Warning")), message)
+    warning = max(warnings, key=_seen_at)
+    message = str(warning.get("message", ""))
+    return Problem(refusal_reason(message) or str(warning.get("reason", "Warning")), message)
 
 
 def refusal_reason(message: str) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from flowrun_operator.api.constants import LABEL_RUN, LABEL_STANDALONE
+
 Raw = dict[str, Any]
 
 
@@ -27,6 +29,16 @@ def time_at(raw: Raw | None, *path: str) -> datetime | None:
 def label(raw: Raw, name: str) -> str:
     """Return a label's value, or the empty string."""
     return str(at(raw, "metadata", "labels", name) or "")
+
+
+def family(raw: Raw) -> str:
+    """Return the name under which an object is found with its siblings: of its run, or of its standalone cluster."""
+    return label(raw, LABEL_RUN) or standalone(label(raw, LABEL_STANDALONE))
+
+
+def standalone(task_cluster: str) -> str:
+    """Return the family of a standalone cluster's children; no name of a run, which has no slash."""
+    return f"taskcluster/{task_cluster}" if task_cluster else ""
 
 
 def condition(raw: Raw, type_: str) -> Raw | None:

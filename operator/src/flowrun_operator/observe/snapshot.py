@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flowrun_operator.api.common import Engine
-from flowrun_operator.api.constants import LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_ROLE, ROLE_DRIVER, ROLE_WORKER
+from flowrun_operator.api.constants import (
+    LABEL_ATTEMPT,
+    LABEL_CLUSTER,
+    LABEL_ROLE,
+    ROLE_COORDINATOR,
+    ROLE_DRIVER,
+    ROLE_WORKER,
+)
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
 from flowrun_operator.api.naming import worker_index
 from flowrun_operator.api.taskcluster import TaskCluster
@@ -86,6 +93,7 @@ def cluster_view(
     *,
     services: Iterable[Raw],
     pods: Iterable[Raw],
+    defaults: Defaults,
     problems: Mapping[str, Problem],
     explanations: Explanations,
 ) -> ClusterView:
@@ -93,8 +101,9 @@ def cluster_view(
 
     Args:
         raw: The TaskCluster.
-        services: Services in its namespace with the run's label.
-        pods: Pods with the run's label: its workers and its driver are picked out.
+        services: Services in its namespace of its run, or its own.
+        pods: Pods of its run, or its own: its workers and its coordinator's pod are picked out.
+        defaults: The operator's settings.
         problems: Refused creates, by name.
         explanations: What events said, by uid.
     """
@@ -102,11 +111,14 @@ def cluster_view(
     uid = cluster.metadata.uid
     workers = []
     drivers = []
+    coordinator = None
     for pod in pods:
         facts = pod_facts(pod, explanations.get(at(pod, "metadata", "uid")))
         index = worker_index(cluster.metadata.name, facts.name)
         if owner_uid(pod) == uid and index is not None:
             workers.append(WorkerFacts(index, facts))
+        elif owner_uid(pod) == uid and label(pod, LABEL_ROLE) == ROLE_COORDINATOR:
+            coordinator = facts
         elif label(pod, LABEL_ROLE) == ROLE_DRIVER and label(pod, LABEL_ATTEMPT) == _own_attempt(cluster):
             drivers.append(facts)
     return ClusterView(
@@ -115,6 +127,8 @@ def cluster_view(
         workers=tuple(sorted(workers, key=lambda w: w.index)),
         coordinator_ended=bool(drivers) and not any(d.live for d in drivers),
         problems=dict(problems),
+        coordinator=coordinator,
+        defaults=defaults,
     )
 
 

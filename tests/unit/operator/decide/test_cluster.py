@@ -33,14 +33,6 @@ def test_a_cluster_that_is_not_ours_to_reconcile_is_left_alone(cluster):
     assert decide_cluster(a_cluster_view(cluster=cluster, service_exists=False), NOW) == Plan()
 
 
-@pytest.mark.parametrize(
-    ("spec", "reason"), [({"engine": "Ray"}, "EngineNotSupported"), ({"flowRun": None}, "StandaloneNotSupported")]
-)
-def test_a_cluster_of_a_later_release_says_that_it_is_not_supported(spec, reason):
-    plan = decide_cluster(a_cluster_view(cluster=a_cluster(spec), service_exists=False), NOW)
-    assert (plan.actions, ready(plan).reason) == ((), reason)
-
-
 def test_the_status_counts_what_is_there():
     plan = decide_cluster(a_cluster_view(a_worker(0), a_worker(1, ready=False)), NOW)
     status = plan.status
@@ -52,6 +44,24 @@ def test_the_status_counts_what_is_there():
 def test_a_full_cluster_is_ready_and_wants_no_other_look():
     plan = decide_cluster(a_cluster_view(a_worker(0), a_worker(1)), NOW)
     assert (ready(plan).status, plan.requeue_after_s, plan.actions) == ("True", None, ())
+
+
+def test_a_cluster_that_nobody_uses_is_ready_without_workers():
+    plan = decide_cluster(a_cluster_view(cluster=a_cluster({"workers": {"replicas": 0, "image": "i"}})), NOW)
+    assert (ready(plan).status, ready(plan).reason) == ("True", "ScaledToZero")
+
+
+def test_a_rays_address_has_no_scheme():
+    plan = decide_cluster(a_cluster_view(cluster=a_cluster({"engine": "Ray", "port": 6389})), NOW)
+    assert plan.status.address == "etl-1-default.team.svc:6389"
+
+
+def test_a_worker_whose_image_is_pulled_is_asked_again():
+    pulling = Problem("Pulling", "Pulling image x", passing=True)
+    worker = a_worker(0, running=False, ready=False, phase="Pending", problem=pulling)
+    plan = decide_cluster(a_cluster_view(worker, a_worker(1)), NOW)
+    assert ready(plan).reason == "Pulling"
+    assert (plan.actions, plan.requeue_after_s) == ((Explain("w-0"),), 2.0)
 
 
 def test_the_scale_selector_finds_exactly_the_workers():

@@ -10,6 +10,7 @@ from operator_testing.builders import (
     a_run,
     a_view,
     an_attempt,
+    attempt_status,
     ended_pod,
     finished_status,
     message,
@@ -124,9 +125,64 @@ def test_F25_a_run_that_is_being_deleted_gets_nothing_more():
 
 def test_the_prefect_key_gets_a_secret_beside_the_job_without_the_key():
     plan = decide_run(a_view(defaults=replace(DEFAULTS, prefect_api_key_set=True)), NOW)
-    secret, job = (a.manifest for a in of(plan, Create))
-    assert (secret["kind"], job["kind"]) == ("Secret", "Job")
-    assert secret["stringData"] == {"api-key": ""}
+    (secret,) = (a.manifest for a in plan.first)
+    assert [a.manifest["kind"] for a in of(plan, Create)] == ["Job"]
+    assert (secret["kind"], secret["stringData"]) == ("Secret", {"api-key": ""})
+
+
+GPU = {"name": "gpu", "engine": "Ray", "activation": "OnDemand"}
+OWN = [
+    Delete("Secret", "etl-1-ray-11111111"),
+    Delete("ServiceAccount", "etl-1-driver-11111111"),
+    Delete("Role", "etl-1-scale-11111111"),
+    Delete("RoleBinding", "etl-1-scale-driver-11111111"),
+]
+
+
+def own_deletes(view) -> list[Delete]:
+    return [a for a in of(decide_run(view, NOW), Delete) if not a.uid]
+
+
+def test_what_an_attempt_has_for_itself_exists_before_its_job():
+    # A pod whose account is missing is refused, and tried again only after a second.
+    plan = decide_run(a_view(run=a_run({"clusters": [GPU]})), NOW)
+    assert [a.manifest["kind"] for a in plan.first] == ["Secret", "ServiceAccount", "Role", "RoleBinding"]
+    assert [a.manifest["kind"] for a in of(plan, Create)] == ["Job"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "exit_code"),
+    [({}, message(), 0), ({}, "", 137), ({"retryPolicy": {"maxInfrastructureRetries": 1}}, "", 137)],
+    ids=["completed", "killed", "killed, and tried again"],
+)
+def test_what_an_attempt_has_for_itself_goes_at_its_end(spec, text, exit_code):
+    run = a_run({"clusters": [GPU], **spec})
+    assert own_deletes(a_view(an_attempt(driver=ended_pod(text, exit_code)), run=run)) == OWN
+    assert own_deletes(a_view(an_attempt(), run=run)) == []
+
+
+def test_a_suspended_attempt_gives_up_what_it_has_once():
+    run = a_run({"clusters": [GPU], "suspend": True})
+    assert own_deletes(a_view(an_attempt(), run=run)) == OWN
+    stopped = a_run({"clusters": [GPU], "suspend": True}, {"attempts": [attempt_status(1, reason="Stopped")]})
+    assert own_deletes(a_view(an_attempt(), run=stopped)) == []
+    assert own_deletes(a_view(run=run)) == []
+
+
+def test_a_run_that_ends_before_its_first_attempt_exists_leaves_nothing_of_it():
+    assert own_deletes(a_view(run=a_run({"clusters": [GPU], "cancel": True}))) == OWN
+
+
+def test_a_finished_run_asks_for_no_more_deletes():
+    run = a_run({"clusters": [GPU]}, finished_status())
+    assert own_deletes(a_view(an_attempt(driver=ended_pod(message())), run=run)) == []
+
+
+def test_F13_a_missing_right_to_grant_rights_is_told():
+    problems = {"etl-1-scale-11111111": Problem("Forbidden", "attempting to grant extra privileges")}
+    status = decide_run(a_view(run=a_run({"clusters": [GPU]}), problems=problems), NOW).status
+    assert {c.reason for c in status.conditions if c.type in {"Succeeded", "DriverRunning"}} == {"Forbidden"}
+    assert status.attempts == []
 
 
 def test_no_clusters_are_created_for_a_job_that_is_going():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from operator_testing.builders import (
     DEFAULTS,
     NOW,
+    RUN_UID,
     a_cluster,
     a_cluster_facts,
     a_cluster_view,
@@ -57,6 +58,16 @@ FAILURES = st.none() | st.sampled_from(
 )
 
 
+DASK, RAY = {"name": "default", "engine": "Dask"}, {"name": "gpu", "engine": "Ray"}
+CLUSTERS = [
+    [],
+    [DASK],
+    [{**DASK, "name": "a"}, DASK],
+    [DASK, {**RAY, "activation": "OnDemand"}],
+    [{**DASK, "workers": {"minReplicas": 0, "maxReplicas": 3}}],
+]
+
+
 @st.composite
 def attempts(draw) -> tuple[AttemptView, ...]:
     numbers = draw(st.lists(st.integers(1, 4), unique=True, max_size=3).map(sorted))
@@ -101,7 +112,7 @@ def views(draw, finished: bool | None = None) -> RunView:
         "ttlSecondsAfterFinished": draw(st.integers(0, 10_000)),
         "startupDeadlineSeconds": draw(st.integers(1, 1000)),
         "retryPolicy": {"maxInfrastructureRetries": draw(st.integers(0, 3))},
-        "clusters": [{"name": n, "engine": "Dask"} for n in draw(st.sampled_from([[], ["default"], ["a", "default"]]))],
+        "clusters": draw(st.sampled_from(CLUSTERS)),
     }
     status: dict = {"attempts": draw(recorded())}
     results = {None: [None, "Unknown", "True", "False"], True: ["True", "False"], False: [None, "Unknown"]}
@@ -140,7 +151,8 @@ def test_decide_is_total_and_pure_and_creates_at_most_one_driver_that_does_not_e
     jobs = created_jobs(plan)
     assert len(jobs) <= 1
     assert not {a.job.name for a in view.attempts if a.job} & set(jobs)
-    assert all(a.uid for a in plan.actions if isinstance(a, Delete))
+    # What is deleted without a uid has its run's in its name.
+    assert all(a.uid or RUN_UID[:8] in a.name for a in plan.actions if isinstance(a, Delete))
 
 
 @thorough
@@ -189,20 +201,35 @@ def test_a_status_once_written_is_not_written_again(view):
 
 
 CLUSTER_STATES = st.builds(
-    lambda replicas, suspend, lost: a_cluster(
-        {"suspend": suspend, "workers": {"replicas": replicas, "image": "i"}}, {"lostWorkers": lost}
+    lambda replicas, suspend, lost, mode, engine, owner: a_cluster(
+        {
+            "suspend": suspend,
+            "engine": engine,
+            "workers": {"replicas": replicas, "image": "i", "scaleDown": mode},
+            **owner,
+        },
+        {"lostWorkers": lost},
     ),
     st.integers(0, 5),
     st.booleans(),
     st.integers(0, 100),
+    st.sampled_from(["Any", "EndedOnly"]),
+    st.sampled_from(["Dask", "Ray"]),
+    st.sampled_from([{}, {"flowRun": None}]),
 )
 
 
 @thorough
-@given(CLUSTER_STATES, st.lists(PODS, max_size=6), st.booleans(), st.booleans())
-def test_a_cluster_never_gets_more_workers_than_it_wants(cluster, pods, service_exists, coordinator_ended):
+@given(CLUSTER_STATES, st.lists(PODS, max_size=6), st.booleans(), st.booleans(), st.none() | PODS)
+def test_a_cluster_never_gets_more_workers_than_it_wants(cluster, pods, service_exists, coordinator_ended, coordinator):
     workers = tuple(WorkerFacts(index, pod) for index, pod in enumerate(pods))
-    view = a_cluster_view(*workers, cluster=cluster, service_exists=service_exists, coordinator_ended=coordinator_ended)
+    view = a_cluster_view(
+        *workers,
+        cluster=cluster,
+        service_exists=service_exists,
+        coordinator_ended=coordinator_ended,
+        coordinator=coordinator,
+    )
     plan = decide_cluster(view, NOW)
     assert decide_cluster(view, NOW) == plan
     creates = [a.manifest["metadata"]["name"] for a in plan.actions if isinstance(a, Create)]
@@ -213,3 +240,12 @@ def test_a_cluster_never_gets_more_workers_than_it_wants(cluster, pods, service_
     assert not {f"etl-1-default-w-{i}" for i in range(len(pods))} & set(creates)
     if coordinator_ended or cluster.spec.suspend:
         assert new_workers == []
+
+
+@thorough
+@given(st.integers(1, 5), st.lists(PODS, max_size=8))
+def test_an_elastic_cluster_loses_no_running_worker_that_was_not_told_to_leave(replicas, pods):
+    cluster = a_cluster({"workers": {"replicas": replicas, "image": "i", "scaleDown": "EndedOnly"}})
+    view = a_cluster_view(*(WorkerFacts(index, pod) for index, pod in enumerate(pods)), cluster=cluster)
+    deleted = {a.uid for a in decide_cluster(view, NOW).actions if isinstance(a, Delete)}
+    assert not deleted & {pod.uid for pod in pods if pod.live and pod.running}

@@ -4,17 +4,20 @@ import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, NOW, a_run, a_view, an_attempt
 
 from flowrun_operator.decide import decide_run
+from flowrun_operator.decide.plan import Create
 from flowrun_operator.decide.validity import validity
 
 RAY = {"name": "gpu", "engine": "Ray"}
 ON_DEMAND = {**DASK_CLUSTER, "activation": "OnDemand"}
+SMALL = {**RAY, "workers": {"resources": {"limits": {"memory": "256Mi"}}}}
 BARE = replace(DEFAULTS, image="", prefect_api_url=None)
 
 TABLE = [
     ("an ordinary run", {}, DEFAULTS, None),
     ("a run without clusters", {"clusters": []}, DEFAULTS, None),
-    ("an engine that is not there yet", {"clusters": [RAY]}, DEFAULTS, "EngineNotSupported"),
-    ("an activation that is not there yet", {"clusters": [ON_DEMAND]}, DEFAULTS, "ActivationNotSupported"),
+    ("a Ray cluster", {"clusters": [RAY]}, DEFAULTS, None),
+    ("a cluster on demand", {"clusters": [ON_DEMAND]}, DEFAULTS, None),
+    ("too little memory for Ray", {"clusters": [SMALL]}, DEFAULTS, "InsufficientMemory"),
     ("no Prefect API", {}, BARE, "PrefectApiUrlMissing"),
     ("no image", {"prefect": {"apiUrl": "http://p/api"}}, BARE, "ImageMissing"),
     ("all given by the run", {"prefect": {"apiUrl": "http://p/api"}, "image": "mine:1"}, BARE, None),
@@ -32,7 +35,7 @@ def test_a_run_that_was_started_stays_valid_when_the_defaults_change():
 
 
 def test_an_invalid_run_ends_without_a_child_and_says_why():
-    plan = decide_run(a_view(run=a_run({"clusters": [RAY]})), NOW)
-    assert plan.actions == ()
-    assert plan.status.conditions[0].reason == "EngineNotSupported"
+    plan = decide_run(a_view(run=a_run({"clusters": [SMALL]})), NOW)
+    assert [a for a in (*plan.first, *plan.actions) if isinstance(a, Create)] == []
+    assert plan.status.conditions[0].reason == "InsufficientMemory"
     assert "'gpu'" in plan.status.conditions[0].message

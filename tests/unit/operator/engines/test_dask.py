@@ -3,6 +3,8 @@ import json
 import pytest
 from operator_testing.builders import a_cluster
 
+from flowrun_operator.api.common import Engine
+from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.engines.dask import DaskBuilder
 
@@ -24,7 +26,7 @@ def argument(pod: dict, name: str) -> str:
 
 
 def test_dask_is_registered():
-    assert [engine.value for engine in ENGINES] == ["Dask"]
+    assert isinstance(ENGINES[Engine.DASK], DaskBuilder)
 
 
 def test_a_worker_fits_pod_security_restricted():
@@ -50,14 +52,14 @@ def test_a_worker_is_named_by_its_index_and_owned_by_its_cluster():
 
 def test_a_worker_finds_its_scheduler_through_the_service():
     env = {e["name"]: e.get("value") for e in main_of(worker())["env"]}
-    service = DASK.service(a_cluster())
+    service = coordinator_service(a_cluster())
     assert env["DASK_SCHEDULER_ADDRESS"] == f"tcp://{service['metadata']['name']}:8786"
     assert service["spec"]["ports"][0]["port"] == 8786
     assert "prefect_flowrun.engines.dask_http" in json.loads(env["DASK_DISTRIBUTED__WORKER__HTTP__ROUTES"])
 
 
 def test_the_service_selects_the_driver_of_its_attempt():
-    service = DASK.service(a_cluster())
+    service = coordinator_service(a_cluster())
     assert service["spec"]["selector"] == {
         "flowrun.dev/run": "etl",
         "flowrun.dev/attempt": "1",

@@ -23,6 +23,13 @@ SCENARIOS = {
     "a killed driver": {"end": "", "exit_code": 137},
     "two clusters": {"clusters": [DASK_CLUSTER, {**DASK_CLUSTER, "name": "wide"}]},
     "cancelled from the start": {"cancel": True},
+    "Ray on demand": {"clusters": [DASK_CLUSTER, {"name": "gpu", "engine": "Ray", "activation": "OnDemand"}]},
+    "Ray on demand, killed, with a retry": {
+        "clusters": [{"name": "gpu", "engine": "Ray", "activation": "OnDemand"}],
+        "end": "",
+        "exit_code": 137,
+        "retryPolicy": {"maxInfrastructureRetries": 1},
+    },
 }
 
 

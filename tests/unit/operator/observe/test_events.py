@@ -36,9 +36,19 @@ def test_other_warnings_keep_their_own_reason():
     assert explanation([event('configmap "code" not found', "FailedMount")]).reason == "FailedMount"
 
 
-def test_normal_events_explain_nothing():
-    assert explanation([event("Pulling image", "Pulling", "Normal")]) is None
+def test_normal_events_explain_nothing_but_a_pull():
+    assert explanation([event("Successfully assigned", "Scheduled", "Normal")]) is None
     assert explanation([]) is None
+    pulling = explanation([event("Pulling image x", "Pulling", "Normal")])
+    assert (pulling.reason, pulling.message, pulling.passing) == ("Pulling", "Pulling image x", True)
+
+
+def test_a_warning_from_before_the_pull_is_over():
+    unscheduled = event("0/1 nodes", "FailedScheduling", lastTimestamp="2026-11-22T12:00:00Z")
+    pulling = event("Pulling image x", "Pulling", "Normal", lastTimestamp="2026-11-22T12:00:05Z")
+    pulled = event("Pulled", "Pulled", "Normal", lastTimestamp="2026-11-22T12:00:09Z")
+    assert explanation([unscheduled, pulling]).reason == "Pulling"
+    assert explanation([pulling, pulled]) is None
 
 
 def test_the_newest_warning_counts_in_whichever_field_its_time_stands():

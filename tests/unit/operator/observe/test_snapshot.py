@@ -111,7 +111,7 @@ def test_prefects_record_of_the_current_attempt_is_taken():
 
 
 def observe_cluster(**changes):
-    given = {"services": [], "pods": [driver(), worker(0)], "problems": {}, "explanations": {}}
+    given = {"services": [], "pods": [driver(), worker(0)], "defaults": DEFAULTS, "problems": {}, "explanations": {}}
     return cluster_view(changes.pop("raw", raw_cluster()), **{**given, **changes})
 
 
@@ -137,6 +137,21 @@ def test_the_coordinator_has_ended_with_its_driver():
 
 def test_a_driver_that_does_not_exist_yet_has_not_ended():
     assert not observe_cluster(pods=[]).coordinator_ended
+
+
+def test_a_standalone_clusters_coordinator_is_its_own_pod():
+    standalone = raw_cluster(spec={"flowRun": None})
+    mine = raw_pod(
+        name="etl-1-default-coordinator",
+        phase="Running",
+        state=RUNNING,
+        labels={"flowrun.dev/role": "coordinator"},
+        ownerReferences=owner("TaskCluster", "etl-1-default", "cluster-1"),
+    )
+    foreign = {**mine, "metadata": {**mine["metadata"], "ownerReferences": owner("TaskCluster", "x", "other")}}
+    assert observe_cluster(raw=standalone, pods=[foreign]).coordinator is None
+    view = observe_cluster(raw=standalone, pods=[mine, worker(0)])
+    assert (view.coordinator.name, len(view.workers)) == ("etl-1-default-coordinator", 1)
 
 
 def test_the_driver_of_another_attempt_is_not_this_clusters_coordinator():

@@ -17,7 +17,7 @@ from flowrun_operator.observe.fields import at
 from operator_testing.builders import NOW, message, rfc
 
 Raw = dict[str, Any]
-WRITES = ("create", "patch", "delete", "deletecollection")
+WRITES = ("create", "patch", "scale", "delete", "deletecollection")
 
 
 class Crash(BaseException):
@@ -64,7 +64,10 @@ class FakeApi:
             "patch", kind, name, lambda: self._patch_status(kind, namespace, name, status, resource_version)
         )
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, grace_s: int | None = None) -> Raw:
+    async def scale(self, kind: str, namespace: str, name: str, replicas: int, resource_version: str) -> Raw:
+        return self._write("scale", kind, name, lambda: self._scale(kind, namespace, name, replicas, resource_version))
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str = "", grace_s: int | None = None) -> Raw:
         return self._write("delete", kind, name, lambda: self._delete(kind, namespace, name, uid))
 
     async def delete_collection(self, kind: str, namespace: str, *, selector: str, grace_s: int) -> Raw:
@@ -150,9 +153,15 @@ class FakeApi:
 
     def _delete(self, kind: str, namespace: str, name: str, uid: str) -> Raw:
         raw = self._existing(kind, namespace, name)
-        if raw["metadata"]["uid"] != uid:
+        if uid and raw["metadata"]["uid"] != uid:
             raise ApiError(409, "Conflict", "the UID in the precondition does not match")
         return self._go(raw)
+
+    def _scale(self, kind: str, namespace: str, name: str, replicas: int, version: str) -> Raw:
+        if self._existing(kind, namespace, name)["metadata"]["resourceVersion"] != version:
+            raise ApiError(409, "Conflict", "the object has been modified")
+        self.change(kind, namespace, name, lambda raw: raw["spec"]["workers"].update(replicas=replicas))
+        return {"kind": "Scale", "spec": {"replicas": replicas}}
 
     def _delete_all(self, kind: str, namespace: str, selector: str) -> Raw:
         wanted = dict(part.split("=") for part in selector.split(","))
@@ -219,8 +228,10 @@ class Nodes:
             self.api.remove(pod)
             return
         phase = at(pod, "status", "phase")
-        attempt = pod["metadata"]["labels"]["flowrun.dev/attempt"]
-        driver = pod["metadata"]["labels"]["flowrun.dev/role"] == "driver"
+        labels = pod["metadata"]["labels"]
+        # A standalone cluster's coordinator ends as a driver does, by the cluster's name.
+        attempt = labels.get("flowrun.dev/attempt") or labels.get("flowrun.dev/taskcluster")
+        driver = labels["flowrun.dev/role"] in {"driver", "coordinator"}
         if phase is None:
             self._set(pod, "Pending")
         elif phase == "Pending" and self.starts:
@@ -228,6 +239,9 @@ class Nodes:
         elif phase == "Running" and driver and self.ends.get(attempt):
             text, code = self.ends[attempt] or ("", 0)
             end = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": text}
+            end["finishedAt"] = rfc(self.api.now())
+            if "flowrun.dev/taskcluster" in labels:
+                del self.ends[attempt]  # its successor has the same name
             self._set(pod, "Succeeded" if code == 0 else "Failed", {"terminated": end})
 
     def _set(self, pod: Raw, phase: str, state: Raw | None = None, *, ready: bool = False) -> None:

@@ -6,6 +6,8 @@ import copy
 
 from operator_testing.world import World
 
+_CHILDREN = ("TaskCluster", "Service", "Secret", "ServiceAccount", "Role", "RoleBinding")
+
 
 async def play(world: World, *, end: str | None = None, exit_code: int = 0, **spec) -> None:
     """Play a run from `kubectl apply` to some seconds after its end."""
@@ -25,7 +27,7 @@ def end_state(world: World) -> dict:
         "state": status.get("state"),
         "conditions": [(c["type"], c["status"], c["reason"]) for c in status.get("conditions", [])],
         "attempts": [(a["number"], a.get("reason")) for a in status.get("attempts", [])],
-        "children": [name for kind in ("TaskCluster", "Service") for name in world.api.names(kind)],
+        "children": [name for kind in _CHILDREN for name in world.api.names(kind)],
         "pods": [p["metadata"]["labels"]["app.kubernetes.io/component"] for p in world.api.of("Pod")],
         "jobs": world.api.names("Job"),
         "complete": "completionTime" in status,

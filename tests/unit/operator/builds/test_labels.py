@@ -27,7 +27,14 @@ def test_prefects_own_label_is_never_set():
 
 
 def test_a_standalone_cluster_has_labels_of_its_own():
-    assert cluster_labels(a_cluster({"flowRun": None}), "worker")["flowrun.dev/run"] == "etl-1-default"
+    # With a run's label a FlowRun of the same name would take its workers along.
+    result = cluster_labels(a_cluster({"flowRun": None}), "worker")
+    assert {k: v for k, v in result.items() if k.startswith("flowrun.dev/")} == {
+        "flowrun.dev/taskcluster": "etl-1-default",
+        "flowrun.dev/cluster": "etl-1-default",
+        "flowrun.dev/role": "worker",
+    }
+    assert "flowrun.dev/taskcluster=etl-1-default" in selector(result)
 
 
 def test_a_selector_names_what_tells_children_apart():

@@ -1,0 +1,123 @@
+"""The driver's Job: one pod, one container, in which the coordinators run as child processes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flowrun_operator.api.common import Resources
+from flowrun_operator.api.constants import ROLE_DRIVER
+from flowrun_operator.api.flowrun import FlowRun, TaskRunnerRedirect
+from flowrun_operator.api.naming import attempt_name
+from flowrun_operator.build.labels import labels, owner
+from flowrun_operator.build.pod import SOURCE_PATH, PodParts, env, pod_template
+from flowrun_operator.build.prefect import prefect_env
+from flowrun_operator.build.quantities import total
+from flowrun_operator.children.belongings import account, prefect_options, ray_token
+from flowrun_operator.children.clusters import contracts, count, port_of
+from flowrun_operator.engines import ENGINES, HostParts
+from flowrun_operator.model import Defaults
+
+# Time for the driver to tell Prefect that it was stopped; SIGKILL follows.
+DRIVER_GRACE_S = 8
+# The result is in the pod: a Job that went sooner would take it along while the operator is restarted (F04). With the
+# operator alive the Job goes with its FlowRun, at the run's own TTL.
+_SHORTEST_JOB_TTL_S = 3600
+_REDIRECT = {
+    TaskRunnerRedirect.ALL: "all",
+    TaskRunnerRedirect.DEFAULT_ONLY: "default-only",
+    TaskRunnerRedirect.NONE: "none",
+}
+
+
+def driver_job(run: FlowRun, attempt: int, defaults: Defaults) -> dict[str, Any]:
+    """Return the Job of an attempt.
+
+    A Job rather than a bare pod: its controller enforces the deadline and the TTL with the operator dead, and garbage
+    collection takes everything that it owns along.
+    """
+    name = attempt_name(run.metadata.name, attempt)
+    all_labels = labels(run.metadata.name, attempt, role=ROLE_DRIVER)
+    spec: dict[str, Any] = {
+        "backoffLimit": 0,
+        "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, _SHORTEST_JOB_TTL_S),
+        "template": pod_template(_driver(run, attempt, defaults, all_labels), run.spec.driver),
+    }
+    if run.spec.active_deadline_seconds:
+        spec["activeDeadlineSeconds"] = run.spec.active_deadline_seconds
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": run.metadata.namespace,
+            "labels": all_labels,
+            "ownerReferences": owner("FlowRun", run.metadata.name, run.metadata.uid),
+        },
+        "spec": spec,
+    }
+
+
+def driver_resources(run: FlowRun, defaults: Defaults) -> Resources | None:
+    """Return the resources of the driver's container: the user's, else the defaults of driver and coordinators."""
+    more = [added for c in run.spec.clusters if (added := defaults.coordinator_resources.get(c.engine)) is not None]
+    return run.spec.driver.resources or total(defaults.driver_resources, more)
+
+
+def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str, str]) -> PodParts:
+    volumes, mounts = _source(run)
+    resources = driver_resources(run, defaults)
+    host = _coordinators(run, attempt, resources)
+    told = [c.model_dump(by_alias=True) for c in contracts(run, attempt, defaults, resources)]
+    contract = env(
+        FLOWRUN_NAME=run.metadata.name,
+        FLOWRUN_NAMESPACE=run.metadata.namespace,
+        FLOWRUN_UID=run.metadata.uid,
+        FLOWRUN_ATTEMPT=attempt,
+        FLOWRUN_ENTRYPOINT=run.spec.flow.entrypoint,
+        FLOWRUN_PARAMETERS=json.dumps(run.spec.flow.parameters or {}),
+        FLOWRUN_TASK_RUNNERS=_REDIRECT[run.spec.redirect_task_runners],
+        FLOWRUN_CLUSTERS=json.dumps(told),
+        HOME="/tmp",  # noqa: S108
+    )
+    ports = [port_of(run, index) for index in range(len(run.spec.clusters))]
+    return PodParts(
+        command=["python", "-m", "prefect_flowrun.driver"],
+        default_env=run.spec.env or [],
+        env=[*contract, *host.env, *prefect_env(prefect_options(run, attempt, defaults))],
+        image=run.spec.image or defaults.image,
+        labels=all_labels,
+        grace_s=DRIVER_GRACE_S,
+        pull_policy=run.spec.image_pull_policy or defaults.image_pull_policy,
+        pull_secrets=run.spec.image_pull_secrets,
+        resources=resources,
+        ports=[{"name": f"scheduler-{index}", "containerPort": port} for index, port in enumerate(ports)],
+        working_dir=SOURCE_PATH if run.spec.flow.source else None,
+        account=account(run, attempt),
+        volumes=[*volumes, *host.volumes],
+        mounts=[*mounts, *host.mounts],
+    )
+
+
+def _coordinators(run: FlowRun, attempt: int, resources: Resources | None) -> HostParts:
+    """Return what the container needs for the coordinators of all engines."""
+    token = ray_token(run, attempt)
+    used = [(builder, count(run, engine)) for engine, builder in ENGINES.items()]
+    parts = [builder.host(resources, coordinators, token) for builder, coordinators in used if coordinators]
+    return HostParts(
+        env=[entry for part in parts for entry in part.env],
+        volumes=[volume for part in parts for volume in part.volumes],
+        mounts=[mount for part in parts for mount in part.mounts],
+    )
+
+
+def _source(run: FlowRun) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    source = run.spec.flow.source
+    if source is None:
+        return [], []
+    if source.config_map:
+        volume: dict[str, Any] = {"name": "source", "configMap": {"name": source.config_map}}
+    else:
+        claim = {"claimName": source.persistent_volume_claim, "readOnly": True}
+        volume = {"name": "source", "persistentVolumeClaim": claim}
+    return [volume], [{"name": "source", "mountPath": SOURCE_PATH, "readOnly": True}]

@@ -1,0 +1,125 @@
+"""Ray: the head is a child of the driver, workers are bare pods whose launcher waits for the head and joins it.
+
+Measured floors and the reasons for the settings: memory of the head and of a worker down to Ray's smallest object
+store (75 MiB), which `ray start` refuses to go below.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
+from flowrun_operator.api.naming import worker_name
+from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_operator.build.pod import env, from_field, from_secret
+from flowrun_operator.build.quantities import in_bytes, limit, request, value
+from flowrun_operator.build.secrets import TOKEN_IN_SECRET
+from flowrun_operator.engines.base import HostParts
+from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
+
+_MI = 2**20
+# Of a container's memory limit, as Ray itself would choose. Memory volumes count against that limit.
+_SHARED_PART = 0.3
+# Ray compares the store with the free space, which is a little less than the volume.
+_STORE_PART = 0.95
+_SMALLEST_SHARED = 80 * _MI
+# Without limit and request: what an ordinary worker of ours may use.
+_UNKNOWN_MEMORY = 2 * 2**30
+_FIRST_DASHBOARD_PORT = 8265
+_GPU = "nvidia.com/gpu"
+
+# On every container of a cluster alike: a half-set RAY_AUTH_MODE breaks clusters in confusing ways.
+_ENVIRONMENT: dict[str, str | int] = {
+    "RAY_AUTH_MODE": "token",
+    # 30 s by default, which is a pod's whole grace period.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": 0,
+    # Ray's default is to run a task for ever again that needs too much memory.
+    "RAY_task_oom_retries": 0,
+    "RAY_USAGE_STATS_ENABLED": 0,
+    # A driver started by `uv run` would make every worker build an environment of its own.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": 0,
+}
+
+
+class RayBuilder:
+    """Builders of the Ray engine; see `EngineBuilder`."""
+
+    # Of 256Mi no object store is left; with 320Mi a worker with one task process limps.
+    worker_floor_bytes = 384 * _MI
+
+    def coordinator_floor_bytes(self, *, dashboard: bool) -> int:
+        """Return what a head needs (384Mi fails, 512Mi limps; with dashboard 640Mi fails, 768Mi limps)."""
+        return (1024 if dashboard else 640) * _MI
+
+    def address(self, host: str, port: int) -> str:
+        """Return the address of a head's GCS."""
+        return f"{host}:{port}"
+
+    def http_port(self, port: int) -> int:
+        """Return the dashboard's port: 8265 for the first head."""
+        offset = port - FIRST_PORTS[Engine.RAY]
+        return _FIRST_DASHBOARD_PORT + (offset if 0 <= offset < 1000 else 0)
+
+    def slots(self, workers: WorkerOptions) -> int:
+        """Return the CPUs that a worker tells Ray of: its threads if set, else those of its container."""
+        if workers.threads > 1:
+            return workers.threads
+        cpus = value(limit(workers.resources, "cpu")) or value(request(workers.resources, "cpu"))
+        return max(1, math.ceil(cpus or 1))
+
+    def store_bytes(self, resources: Resources | None, coordinators: int) -> int | None:
+        """Return an equal part of the container's shared memory for every head."""
+        return int(_shared_bytes(resources, coordinators) * _STORE_PART / coordinators)
+
+    def host(self, resources: Resources | None, coordinators: int, token: SecretKey) -> HostParts:
+        """Return shared memory, settings and token."""
+        volumes, mounts = _shared_memory(_shared_bytes(resources, coordinators))
+        return HostParts(_environment(token), volumes, mounts)
+
+    def worker(self, cluster: TaskCluster, index: int) -> dict[str, Any]:
+        """Return a worker pod."""
+        shared = _shared_bytes(cluster.spec.workers.resources, 1)
+        volumes, mounts = _shared_memory(shared)
+        process = WorkerProcess(
+            command=_command(cluster, index, self.slots(cluster.spec.workers), int(shared * _STORE_PART)),
+            env=_environment(token_secret(cluster)),
+            volumes=volumes,
+            mounts=mounts,
+        )
+        return worker_pod(cluster, index, process)
+
+
+def token_secret(cluster: TaskCluster) -> SecretKey:
+    """Return where a cluster's token is: in the Secret that it names, else in one of its own."""
+    own = f"{cluster.metadata.name}-ray-{cluster.metadata.uid[:8]}"
+    return cluster.spec.token_secret or SecretKey(name=own, key=TOKEN_IN_SECRET)
+
+
+def _environment(token: SecretKey) -> list[dict[str, Any]]:
+    settings = env(**_ENVIRONMENT)
+    # Without its own address Ray probes a route to a public one, and falls back to the loopback.
+    return [*settings, from_secret("RAY_AUTH_TOKEN", token), from_field("FLOWRUN_POD_IP", "status.podIP")]
+
+
+def _shared_bytes(resources: Resources | None, nodes: int) -> int:
+    memory = in_bytes(limit(resources, "memory")) or in_bytes(request(resources, "memory")) or _UNKNOWN_MEMORY
+    return max(int(memory * _SHARED_PART), nodes * _SMALLEST_SHARED)
+
+
+def _shared_memory(size_bytes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk."""
+    volume = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(size_bytes)}}
+    return [volume], [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
+
+
+def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> list[str]:
+    spec = cluster.spec
+    resources = spec.workers.resources
+    gpus = value(limit(resources, _GPU))
+    command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
+    command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
+    command += ["--num-gpus", str(int(gpus))] if gpus else []
+    command += ["--object-store-memory", str(store_bytes), "--ready-port", str(READY_PORT)]
+    command += ["--name", worker_name(cluster.metadata.name, index)]
+    return [*command, "--death-timeout", str(spec.startup_deadline_seconds)]
