@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,7 +17,12 @@ from prefect_flowrun import connections, execute, flow_run, progress, redirect, 
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.options import engine_override
+from prefect_flowrun.scaling.kube import TaskClusters
+from prefect_flowrun.scaling.lifecycle import Lifecycle
 from prefect_flowrun.shutdown import Cause
+
+if TYPE_CHECKING:
+    from prefect_flowrun.coordinators import Coordinators
 
 API_TIMEOUT_S = float(os.environ.get("FLOWRUN_API_TIMEOUT_SECONDS", "20"))
 # When the process is being ended there is a second or so in all.
@@ -26,8 +32,9 @@ HURRIED_API_TIMEOUT_S = 1.0
 class Attempt:
     """What is known of the attempt so far, and how it ends."""
 
-    def __init__(self, env: DriverEnvironment) -> None:
+    def __init__(self, env: DriverEnvironment, coordinators: Coordinators | None = None) -> None:
         self._env = env
+        connections.manage(Lifecycle(coordinators, TaskClusters.of_this_pod(env.namespace)))
         self._flow_run_id: UUID | None = None
 
     def run(self) -> Result:
@@ -43,6 +50,21 @@ class Attempt:
                 return self._run(client)
         except flow_run.PrefectUnreachableError as error:
             return self._failure(ResultType.CRASHED, Reason.PREFECT_UNREACHABLE, str(error))
+
+    def refuse(self, reason: Reason, message: str) -> Result:
+        """End the run before it begins, and leave a flow run in Prefect that says why.
+
+        Args:
+            reason: for the result.
+            message: for the result and for Prefect.
+        """
+        try:
+            with flow_run.connected(API_TIMEOUT_S) as client:
+                record = self._create(client, fallback_flow_name(self._env.entrypoint))
+                flow_run.fail(client, record.id, message)
+        except Exception as error:  # the result matters more
+            _say(f"The failure could not be reported to Prefect: {error}")
+        return self._failure(ResultType.FAILED, reason, message)
 
     def crash(self, cause: Cause) -> Result:
         """End the run from outside: set it Crashed in Prefect, or Cancelled if a user has asked for that.

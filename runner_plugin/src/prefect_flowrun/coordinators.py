@@ -1,4 +1,4 @@
-"""Children of the driver: one coordinator (Dask scheduler) per cluster of the run.
+"""Children of the driver: one coordinator (Dask scheduler, Ray head) per cluster of the run.
 
 They share the driver's container, so "driver gone, cluster gone" holds with no operator at all, and a coordinator's
 death is seen at once by waitpid.
@@ -6,6 +6,7 @@ death is seen at once by waitpid.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -13,15 +14,32 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, NamedTuple
 
 from prefect_flowrun.contract import Activation, ClusterContract
+from prefect_flowrun.engines.base import CoordinatorSpec
 from prefect_flowrun.engines.dask_coordinator import dask_coordinator
+from prefect_flowrun.engines.ray_coordinator import ray_coordinator
 
 # Enough for the farewell to the workers (20 ms); the interpreter's own end takes 0.3 s more, for nothing. Workers that
 # missed the farewell see the connection break.
 STOP_GRACE_S = 0.15
-_SPECS = {"Dask": ("scheduler", dask_coordinator)}
+
+
+class EngineMissingError(RuntimeError):
+    """The image lacks what a cluster of the run needs."""
+
+
+class _Role(NamedTuple):
+    name: str
+    package: str
+    specify: CoordinatorSpec
+
+
+_ROLES = {
+    "Dask": _Role("scheduler", "distributed", dask_coordinator),
+    "Ray": _Role("head", "ray", ray_coordinator),
+}
 
 
 class Coordinators:
@@ -34,7 +52,8 @@ class Coordinators:
             on_lost: called in a thread, with a message for the user, when a coordinator ends without being asked to.
         """
         self._on_lost = on_lost
-        self._children: list[_Child] = []
+        self._lock = threading.Lock()
+        self._children: dict[str, _Child] = {}
         self._stopping = False
         self.lost: str | None = None
 
@@ -45,42 +64,60 @@ class Coordinators:
             clusters: all clusters of the run.
 
         Raises:
-            NotImplementedError: an engine is not supported yet.
+            EngineMissingError: this image can't run an engine, be it of a cluster that starts later.
             OSError: a process can't be started.
         """
         for cluster in clusters:
-            if cluster.engine not in _SPECS:
-                raise NotImplementedError(f"Cluster {cluster.name!r}: engine {cluster.engine} is not supported yet")
+            _check(cluster)
         for cluster in clusters:
             if cluster.activation is Activation.ON_START:
-                child = _Child(cluster)
-                self._children.append(child)
-                _thread(self._watch, child)
+                self.start_one(cluster)
+
+    def start_one(self, cluster: ClusterContract) -> None:
+        """Start the coordinator of a cluster, unless it runs. Returns at once; it comes up by itself.
+
+        Args:
+            cluster: of the run.
+
+        Raises:
+            EngineMissingError: this image can't run the engine.
+            OSError: the process can't be started.
+        """
+        _check(cluster)
+        with self._lock:
+            if self._stopping or cluster.name in self._children:
+                return
+            child = self._children[cluster.name] = _Child(cluster)
+        _thread(self._watch, child)
+
+    def stop_one(self, name: str) -> None:
+        """Stop the coordinator of a cluster, if it runs.
+
+        Args:
+            name: of the cluster.
+        """
+        with self._lock:
+            child = self._children.pop(name, None)
+        if child is not None:
+            _stop([child])
 
     def check(self) -> str | None:
         """Say which coordinator was lost, if one was; does not wait for the watching thread to get its turn."""
-        if not self._stopping and self.lost is None:
-            for child in self._children:
-                if child.process.poll() is not None:
-                    self.lost = child.obituary()
+        for child in [] if self._stopping else list(self._children.values()):
+            if self.lost is None and not child.told_to_stop and child.process.poll() is not None:
+                self.lost = child.obituary()
         return self.lost
 
     def stop(self) -> None:
         """Stop all: SIGTERM, then SIGKILL for what is still there after the grace. May be called twice."""
-        self._stopping = True
-        for child in self._children:
-            child.signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_GRACE_S
-        for child in self._children:
-            try:
-                child.process.wait(timeout=max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.signal(signal.SIGKILL)
-                child.process.wait()
+        with self._lock:
+            self._stopping = True
+            children = list(self._children.values())
+        _stop(children)
 
     def _watch(self, child: _Child) -> None:
         child.process.wait()
-        if self._stopping:
+        if child.told_to_stop or self._stopping:
             return
         # Its last words are the most useful ones: let the pumps print them first.
         child.wait_for_output(timeout=0.2)
@@ -90,9 +127,10 @@ class Coordinators:
 
 class _Child:
     def __init__(self, cluster: ClusterContract) -> None:
-        self.role, specify = _SPECS[cluster.engine]
+        self.role = _ROLES[cluster.engine].name
         self.cluster = cluster
-        argv, settings = specify(cluster)
+        self.told_to_stop = False
+        argv, settings = _ROLES[cluster.engine].specify(cluster)
         self.process = subprocess.Popen(
             argv,
             env={**os.environ, **settings},
@@ -112,16 +150,36 @@ class _Child:
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return f"The {self.cluster.engine} {self.role} of cluster {self.cluster.name!r} ended unasked ({how})"
 
-    def signal(self, number: int) -> None:
-        """Send a signal, unless the process is gone."""
+    def tell_to_stop(self) -> None:
+        """Send SIGTERM, and take the end for no loss from now on, unless it has ended before."""
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            self.told_to_stop = True
+            self.process.send_signal(signal.SIGTERM)
 
     def wait_for_output(self, timeout: float) -> None:
         """Wait until its output is printed, at most `timeout` seconds."""
         deadline = time.monotonic() + timeout
         for pump in self._pumps:
             pump.join(max(0.0, deadline - time.monotonic()))
+
+
+def _check(cluster: ClusterContract) -> None:
+    role = _ROLES.get(cluster.engine)
+    if role is None or importlib.util.find_spec(role.package) is None:
+        lacks = f"lacks the package {role.package!r}" if role else "knows no such engine"
+        raise EngineMissingError(f"Cluster {cluster.name!r} needs {cluster.engine}, but the image {lacks}")
+
+
+def _stop(children: Sequence[_Child]) -> None:
+    for child in children:
+        child.tell_to_stop()
+    deadline = time.monotonic() + STOP_GRACE_S
+    for child in children:
+        try:
+            child.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
 
 
 def _pump(source: IO[bytes], target: int, prefix: bytes) -> None:

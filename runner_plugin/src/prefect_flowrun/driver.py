@@ -23,7 +23,7 @@ from prefect_flowrun.contract import (
     Result,
     ResultType,
 )
-from prefect_flowrun.coordinators import Coordinators
+from prefect_flowrun.coordinators import Coordinators, EngineMissingError
 from prefect_flowrun.shutdown import Cause, Shutdown, Terminated
 
 if TYPE_CHECKING:
@@ -53,15 +53,25 @@ class Driver:
         self._finish(result)
 
     def _run(self) -> Result:
-        self._coordinators.start(self._env.clusters)
+        missing = self._start_coordinators()
         timeline.mark("coordinators started")
-        self._attempt = _new_attempt(self._env)
+        self._attempt = _new_attempt(self._env, self._coordinators)
         timeline.mark("prefect imported")
+        if missing:
+            return self._attempt.refuse(Reason.CLUSTER_STARTUP_FAILED, missing)
         result = self._attempt.run()
         if result.type is not ResultType.COMPLETED and (lost := self._coordinators.check()):
             # The flow saw the loss as some error of the engine's; say what really happened.
             return self._crash(Cause(Reason.COORDINATOR_LOST, lost))
         return result
+
+    def _start_coordinators(self) -> str | None:
+        """Start them; say what this image lacks, if it lacks something: no other attempt would find it."""
+        try:
+            self._coordinators.start(self._env.clusters)
+        except EngineMissingError as error:
+            return str(error)
+        return None
 
     def _cause_of(self, error: BaseException) -> Cause:
         if self._shutdown.cause is not None:
@@ -115,7 +125,7 @@ def main() -> None:
     Driver(env, shutdown).main()
 
 
-def _new_attempt(env: DriverEnvironment) -> Attempt:
+def _new_attempt(env: DriverEnvironment, coordinators: Coordinators) -> Attempt:
     # The import allocates much and frees little: collecting in between is lost time (about a tenth of it).
     gc.disable()
     try:
@@ -123,7 +133,7 @@ def _new_attempt(env: DriverEnvironment) -> Attempt:
     finally:
         gc.freeze()
         gc.enable()
-    return attempt.Attempt(env)
+    return attempt.Attempt(env, coordinators)
 
 
 def _end(result: Result, termination_log: Path) -> None:

@@ -148,7 +148,7 @@ class Packer:
         call = {
             "task_run_id": task_run_id,
             "parameters": parameters,
-            "wait_for": list(wait_for) if wait_for is not None else None,
+            "wait_for": _listed(wait_for),
             "dependencies": inputs,
             "assets": _assets(task, task_run_id, parameters, inputs),
         }
@@ -182,6 +182,13 @@ class Packer:
 
     def _add(self, manifest: Manifest, blob: Blob) -> int:
         return manifest.add(blob, self.shelf.parcel(blob))
+
+
+def _listed(wait_for: Iterable[PrefectFuture[Any]] | PrefectFuture[Any] | None) -> list[Any] | None:
+    """Make a list of what a task waits for: Prefect takes a single future too, and a generator can't travel."""
+    if wait_for is None:
+        return None
+    return list(wait_for) if isinstance(wait_for, Iterable) else [wait_for]
 
 
 def _without(parameters: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Session:
         connection: Connection,
         large: LargeValues,
         logger: logging.Logger | logging.LoggerAdapter[Any],
+        counter: progress.Counter,
         *,
         lost_task_retries: int | None,
         with_secrets: bool,
@@ -62,6 +63,7 @@ class Session:
             connection: to the cluster.
             large: large parameters of the runner.
             logger: of the runner.
+            counter: of the runner; counts the tasks of all its sessions.
             lost_task_retries: option of the runner.
             with_secrets: whether the workers need the driver's API key.
         """
@@ -79,15 +81,16 @@ class Session:
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
         self._outstanding: dict[UUID, _Outstanding] = {}
         self._cancelled: dict[UUID, _Outstanding] = {}
-        self._counter = progress.Counter(progress.of_this_process)
+        self._counter = counter
         self._flow_run: FlowRun | None = None
         self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
         self._ending = threading.Event()
+        connection.count_with(self)
 
     @property
-    def progress(self) -> progress.Progress:
-        """How far the tasks have come."""
-        return self._counter.progress
+    def outstanding(self) -> int:
+        """Tasks that have not ended."""
+        return len(self._outstanding)
 
     @property
     def flow_run(self) -> FlowRun | None:
@@ -127,7 +130,7 @@ class Session:
         Args:
             timeout: seconds; what has not ended then is cancelled. None waits without limit.
         """
-        futures = [each.future for each in self._outstanding.values() if not each.future.done()]
+        futures = [each.future for each in self._unfinished().values()]
         if not futures:
             return
         self._logger.info("Waiting for %d task run(s) that the flow did not wait for", len(futures))
@@ -138,13 +141,15 @@ class Session:
     def cancel(self) -> None:
         """Cancel what has not ended."""
         self._ending.set()
-        left = {key: each for key, each in self._outstanding.items() if not each.future.done()}
-        self._outstanding.clear()
+        left = self._unfinished()
         if not left:
             return
+        for key in left:
+            self._outstanding.pop(key, None)
         self._logger.info("Cancelling %d outstanding task run(s)", len(left))
         self._engine.cancel([each.future for each in left.values()])
         self._cancelled.update(left)
+        self._counter.add(ended=len(left))
 
     def close(self, *, hurried: bool = False) -> None:
         """Have the workers send what they still hold, and set right what Prefect has recorded.
@@ -161,6 +166,10 @@ class Session:
             if missed := report.close_unfinished(self._flow_run.id, self._cancelled, state, timeout):
                 self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
         self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
+
+    def _unfinished(self) -> dict[UUID, _Outstanding]:
+        # Of a copy: tasks end meanwhile, in threads of the engine's.
+        return {key: each for key, each in list(self._outstanding.items()) if not each.future.done()}
 
     def _ended(self, task_run_id: UUID) -> None:
         """Note the end of a task; called by the engine."""

@@ -9,14 +9,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 import prefect
+from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture, PrefectFutureList
+from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from prefect_flowrun import connections, timeline, versions
 from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.large import LargeValues
 from prefect_flowrun.options import RunnerOptions, engine_override
-from prefect_flowrun.progress import Progress
+from prefect_flowrun.progress import Counter, Progress, of_this_process
 from prefect_flowrun.sequential import SequentialTaskRunner
 from prefect_flowrun.session import Session
 from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, UnknownClusterError, choose
@@ -24,6 +26,8 @@ from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, Unknown
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
     from prefect.tasks import Task
+
+    from prefect_flowrun.scaling.reasons import Logger
 
 __all__ = ["ClusterTaskRunner", "UnknownClusterError"]
 
@@ -47,6 +51,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         *,
         engine: str | None = None,
         fallback: str = "local",
+        workers: int | None = None,
         min_workers: int = 0,
         connect_timeout_s: float | None = None,
         exit_timeout_s: float | None = None,
@@ -60,6 +65,8 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 The environment variable FLOWRUN_ENGINE overrides it.
             fallback: outside a FlowRun: "local" (a cluster of `engine`, by default Dask, on this machine), "threads",
                 or "error".
+            workers: size of the cluster while this runner uses it, within the bounds that the FlowRun sets. A cluster
+                on demand starts with so many.
             min_workers: wait for so many before the first task.
             connect_timeout_s: longest wait for the cluster and its workers, in seconds; None means as long as the
                 FlowRun gives its clusters to start.
@@ -77,6 +84,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 "cluster": cluster,
                 "engine": engine.lower() if isinstance(engine, str) else engine,
                 "fallback": fallback,
+                "workers": workers,
                 "min_workers": min_workers,
                 "connect_timeout_s": connect_timeout_s,
                 "exit_timeout_s": exit_timeout_s,
@@ -87,9 +95,10 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._family: weakref.WeakValueDictionary[int, ClusterTaskRunner] = weakref.WeakValueDictionary(
             {id(self): self}
         )
+        self._counter = Counter(of_this_process)
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._local: connections.Connection | None = None
+        self._connection: connections.Connection | None = None
         self._in_process: TaskRunner[Any] | None = None
         self._large = LargeValues()
 
@@ -105,14 +114,15 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     @property
     def progress(self) -> Progress:
-        """How far the tasks submitted through this runner have come; zeros for tasks in the flow's own process."""
-        return self._session.progress if self._session is not None else Progress()
+        """How far the tasks submitted through this runner and its duplicates have come, those in this process aside."""
+        return self._counter.progress
 
     def duplicate(self) -> Self:
         """Return a runner with the same settings; Prefect enters a fresh one for every flow run."""
         twin = type(self)(**self.options.model_dump())
         twin._family = self._family  # keyed by identity, since equal runners are not the same runner
         self._family[id(twin)] = twin
+        twin._counter = self._counter
         return twin
 
     def __eq__(self, other: object) -> bool:
@@ -148,7 +158,8 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             RuntimeError: the runner is not started, i.e. there is no flow around the call; or it may not run outside a
                 FlowRun.
             UnknownClusterError: the run has no cluster of this name or engine.
-            TimeoutError: the cluster's coordinator, or its `min_workers`, did not start in time.
+            BoundsError: the FlowRun does not allow the cluster so many `workers`.
+            TimeoutError: the cluster's coordinator, or its workers, did not start in time.
         """
         if not self._started:
             raise RuntimeError("The task runner must be started before submitting work.")
@@ -190,7 +201,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
         session, self._session = self._session, None
         in_process, self._in_process = self._in_process, None
-        local, self._local = self._local, None
+        connection, self._connection = self._connection, None
         # What comes through as an exception ends the process (SIGTERM).
         hurried = exc_type is not None
         try:
@@ -203,8 +214,9 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         finally:
             if in_process is not None:
                 in_process.__exit__(exc_type, exc_value, traceback)
-            if local is not None:
-                connections.release_local(local)
+            # A process that is being ended takes its clusters with it.
+            if connection is not None and (not hurried or connection.cluster is None):
+                connections.release(connection)
             super().__exit__(exc_type, exc_value, traceback)
 
     def _connect(self) -> None:
@@ -229,24 +241,34 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
     def _open_session(self, target: OnCluster | OnLocalCluster) -> Session:
         if isinstance(target, OnLocalCluster):
             self.logger.info("Not in a FlowRun: using a %s cluster on this machine", target.engine.capitalize())
-            connection = self._local = connections.acquire_local(target.engine)
+            connection = self._connection = connections.acquire_local(target.engine)
             timeout = self.options.connect_timeout_s or LOCAL_CONNECT_TIMEOUT_S
         else:
             cluster = target.cluster
             if self.options.connect_timeout_s is not None:
                 update = {"startup_timeout_seconds": max(1, round(self.options.connect_timeout_s))}
                 cluster = cluster.model_copy(update=update)
-            connection = connections.acquire_cluster(cluster)
+            connection = self._connection = connections.acquire_cluster(
+                cluster, self._run_logger(), self.options.workers
+            )
             timeout = cluster.startup_timeout_seconds
         self._wait_for_workers(connection, timeout)
         return Session(
             connection,
             self._large,
             self.logger,
+            self._counter,
             lost_task_retries=self.options.lost_task_retries,
             # The operator has given the workers of a FlowRun their own.
             with_secrets=isinstance(target, OnLocalCluster),
         )
+
+    def _run_logger(self) -> Logger:
+        """Return the flow run's logger: a user who waits for a cluster looks there."""
+        try:
+            return get_run_logger()
+        except MissingContextError:
+            return self.logger
 
     def _wait_for_workers(self, connection: connections.Connection, timeout: float) -> None:
         wanted = self.options.min_workers

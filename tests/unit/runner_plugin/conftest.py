@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,94 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from prefect_server import PrefectServer, free_port, running_server
 
 FLOWS = Path(__file__).parent / "flows"
-# Before prefect is imported anywhere in this process: no test may touch the developer's own Prefect home.
-os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="flowrun-prefect-")
-
-STARTUP_S = 90
 RUN_S = 120
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class PrefectServer:
-    """The server of the session, and questions to it."""
-
-    url: str
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        response = httpx.post(f"{self.url}/{path}", json=body, timeout=30)
-        response.raise_for_status()
-        return response.json()
-
-    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
-        response = httpx.get(f"{self.url}/flow_runs/{flow_run_id}", timeout=30)
-        response.raise_for_status()
-        return dict(response.json())
-
-    def flow_runs_tagged(self, tag: str) -> list[dict[str, Any]]:
-        return list(self.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [tag]}}}))
-
-    def task_runs(self, flow_run_id: str) -> list[dict[str, Any]]:
-        return list(self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run_id]}}, "limit": 200}))
-
-    def task_states(self, flow_run_id: str, expected: int) -> list[str]:
-        """Final states of the task runs; the server records them from events, a little later."""
-        deadline = time.monotonic() + 20
-        while True:
-            states = sorted(run["state_type"] for run in self.task_runs(flow_run_id))
-            final = [state for state in states if state in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")]
-            if len(final) >= expected or time.monotonic() > deadline:
-                return states
-            time.sleep(0.2)
-
-    def logs(self, flow_run_id: str) -> list[str]:
-        body = {"logs": {"flow_run_id": {"any_": [flow_run_id]}}, "limit": 200}
-        return [entry["message"] for entry in self.post("logs/filter", body)]
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    home = tmp_path_factory.mktemp("prefect-server")
-    port = free_port()
-    env = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--no-ui"], env=env, stdout=log, stderr=log)
-    server = PrefectServer(f"http://127.0.0.1:{port}/api")
-    try:
-        _wait_until_healthy(server, process, home / "server.log")
+    with running_server(tmp_path_factory.mktemp("prefect-server")) as server:
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_healthy(server: PrefectServer, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + STARTUP_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{server.url}/health", timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the Prefect server did not start: {log.read_text()[-2000:]}")
 
 
 @dataclass

@@ -26,8 +26,9 @@ def child(monkeypatch):
     """Coordinators whose processes run the given Python code."""
 
     def use(code):
-        spec = ("scheduler", lambda _: ([sys.executable, "-u", "-c", textwrap.dedent(code)], {}))
-        monkeypatch.setattr(coordinators, "_SPECS", {"Dask": spec})
+        command = [sys.executable, "-u", "-c", textwrap.dedent(code)]
+        role = coordinators._Role("scheduler", "distributed", lambda _: (command, {}))
+        monkeypatch.setattr(coordinators, "_ROLES", {"Dask": role})
 
     return use
 
@@ -65,9 +66,31 @@ def test_a_cluster_on_demand_is_not_started_with_the_run(child):
     assert (lost, running.check()) == ([], None)
 
 
-def test_an_engine_that_is_not_supported_is_an_error_before_anything_starts():
-    with pytest.raises(NotImplementedError, match="Ray"):
-        coordinators.Coordinators(on_lost=print).start([cluster(), cluster(name="ray", engine="Ray")])
+def test_an_engine_that_the_image_lacks_is_an_error_before_anything_starts(monkeypatch):
+    absent = coordinators._Role("head", "no_such_package_anywhere", None)
+    monkeypatch.setattr(coordinators, "_ROLES", {**coordinators._ROLES, "Ray": absent})
+    on_demand = cluster(name="ray", engine="Ray", activation=Activation.ON_DEMAND)
+    with pytest.raises(coordinators.EngineMissingError, match=r"'ray' needs Ray, but .* 'no_such_package_anywhere'"):
+        coordinators.Coordinators(on_lost=print).start([cluster(), on_demand])
+
+
+def test_a_coordinator_on_demand_can_be_started_and_stopped_again_and_again(child):
+    child("import time; print('up'); time.sleep(60)")
+    lost = []
+    running = coordinators.Coordinators(on_lost=lost.append)
+    on_demand = cluster(activation=Activation.ON_DEMAND)
+    pids = []
+    for _ in range(2):
+        running.start_one(on_demand)
+        running.start_one(on_demand)
+        process = running._children["default"].process
+        pids.append(process.pid)
+        running.stop_one("default")
+        running.stop_one("default")
+        assert process.poll() is not None
+    assert len(set(pids)) == 2
+    time.sleep(0.3)
+    assert (lost, running.check()) == ([], None)
 
 
 def run_split(code):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextvars
 import importlib
 import json
@@ -17,61 +16,31 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-from prefect import flow, task
+from prefect import flow, get_run_logger, task, unmapped
+from prefect.context import FlowRunContext
+from prefect.exceptions import CrashedRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
+from stand_in import StandInEngine, until
 
-from prefect_flowrun import ClusterTaskRunner, connections, task_runner
+from prefect_flowrun import ClusterTaskRunner, code, connections, needs, versions
 from prefect_flowrun.code import FlowModules
-from prefect_flowrun.task_runner import UnknownClusterError
+from prefect_flowrun.progress import Progress
+from prefect_flowrun.target import UnknownClusterError
 
 CLUSTER = {"name": "default", "engine": "Dask", "address": "tcp://127.0.0.1:1", "port": 1, "httpPort": 2}
 
 
-class ThreadEngine:
-    """An engine in this process, that notes what it was asked."""
-
-    name = "Threads"
-    startup_failure = None
-
-    def __init__(self, gate):
-        self.gate = gate  # a file, since a task is pickled: made when the runner turns to what is outstanding
-        self.pool = concurrent.futures.ThreadPoolExecutor(1)
-        self.calls: list[str] = []
-
-    def submit(self, key, function, payload, upstream):
-        return self.pool.submit(lambda: function(payload, *[future.result() for future in upstream]))
-
-    def wait(self, futures, timeout):
-        self.gate.touch()
-        self.calls.append(f"wait {len(futures)}")
-        return len(concurrent.futures.wait(futures, timeout).not_done)
-
-    def cancel(self, futures):
-        self.gate.touch()
-        self.calls.append("cancel")
-        for future in futures:
-            future.cancel()
-
-    def drain(self, timeout):
-        self.calls.append("drain")
-
-    def is_timeout(self, error):
-        return isinstance(error, TimeoutError)
-
-    def describe_loss(self, error):
-        return str(error)
-
-    def close(self):
-        self.calls.append("close")
-
-
 @pytest.fixture
 def engine(monkeypatch, prefect_server, tmp_path):
-    engine = ThreadEngine(tmp_path / "gate")
+    """A run with one cluster, which is a thread of this process."""
+    engine = StandInEngine(tmp_path / "gate")
+    connection = connections.Connection("default", engine)
     monkeypatch.setenv("FLOWRUN_NAME", "x")
     monkeypatch.setenv("FLOWRUN_CLUSTERS", json.dumps([CLUSTER]))
-    monkeypatch.setattr(connections, "acquire_cluster", lambda cluster: engine)
+    monkeypatch.delenv("FLOWRUN_ENGINE", raising=False)
+    monkeypatch.setattr(connections, "acquire_cluster", lambda *_: connection)
+    monkeypatch.setattr(connections, "release", lambda *_: None)
     with temporary_settings({PREFECT_API_URL: prefect_server.url}):
         yield engine
 
@@ -82,10 +51,20 @@ def add(left, right):
 
 
 @task
-def until(path):
-    deadline = time.monotonic() + 10
+def held(path):
+    deadline = time.monotonic() + 20
     while not Path(path).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+@task
+def size(value):
+    return len(value)
+
+
+@task
+def where():
+    return os.getpid(), threading.current_thread() is threading.main_thread()
 
 
 def test_a_duplicate_is_equal_and_another_cluster_is_not():
@@ -102,7 +81,7 @@ def test_it_travels_as_a_stock_thread_pool_so_that_workers_connect_to_nothing():
 
 def test_entering_and_leaving_without_a_submit_connects_to_nothing(monkeypatch):
     monkeypatch.setenv("FLOWRUN_CLUSTERS", json.dumps([CLUSTER]))
-    monkeypatch.setattr(connections, "acquire_cluster", lambda cluster: pytest.fail("connected"))
+    monkeypatch.setattr(connections, "acquire_cluster", lambda *_: pytest.fail("connected"))
     with ClusterTaskRunner():
         pass
 
@@ -123,7 +102,7 @@ def test_a_clean_end_waits_for_what_the_flow_did_not_and_then_drains(engine):
     @flow(task_runner=ClusterTaskRunner())
     def forgetful():
         for _ in range(3):
-            until.submit(gate)
+            held.submit(gate)
 
     forgetful()
     assert engine.calls == ["wait 3", "drain"]
@@ -135,28 +114,28 @@ def test_a_failed_flow_cancels_what_it_left(engine):
     @flow(task_runner=ClusterTaskRunner())
     def failing():
         for _ in range(3):
-            until.submit(gate)
+            held.submit(gate)
         raise ValueError
 
     failing(return_state=True)
-    assert engine.calls == ["cancel", "drain"]
+    assert engine.calls == ["cancel 3", "drain"]
 
 
 def test_what_ends_the_process_cancels_and_does_not_stop_to_drain(engine):
     with pytest.raises(KeyboardInterrupt), ClusterTaskRunner() as runner:
-        runner.submit(until, {"path": engine.gate})
-        runner.submit(until, {"path": engine.gate})
+        runner.submit(held, {"path": engine.gate})
+        runner.submit(held, {"path": engine.gate})
         raise KeyboardInterrupt
-    assert engine.calls == ["cancel"]
+    assert engine.calls == ["cancel 2"]
 
 
 def test_cancel_all_on_the_original_reaches_the_duplicate_that_runs(engine):
     original = ClusterTaskRunner()
     with original.duplicate() as runner:
-        futures = [runner.submit(until, {"path": engine.gate}) for _ in range(3)]
+        futures = [runner.submit(held, {"path": engine.gate}) for _ in range(3)]
         original.cancel_all()
         futures[-1].wait(timeout=5)
-    assert "cancel" in engine.calls
+    assert "cancel 3" in engine.calls
     assert futures[-1].state.is_crashed()
 
 
@@ -181,7 +160,7 @@ def test_modules_that_cannot_travel_by_value_go_by_reference_instead(engine, tmp
         "import threading\nLOCK = threading.Lock()\n\ndef double(x):\n    with LOCK:\n        return 2 * x\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(task_runner, "_modules", FlowModules([tmp_path]))
+    monkeypatch.setattr(code, "_modules", FlowModules([tmp_path]))
     locked = importlib.import_module("locked")
 
     @task
@@ -207,11 +186,185 @@ def test_a_parameter_that_cannot_be_pickled_is_an_error_in_the_flow(engine):
         runner.submit(add, {"left": threading.Lock(), "right": 1})
 
 
+def test_a_clean_end_waits_no_longer_than_it_may(engine, caplog):
+    engine.wait = lambda futures, timeout: len(futures)
+
+    @flow(task_runner=ClusterTaskRunner(exit_timeout_s=0.1))
+    def forgetful(gate):
+        held.submit(gate)
+
+    forgetful(engine.gate)
+    assert engine.calls == ["cancel 1", "drain"]
+    assert "1 task run(s) did not end within 0.1 s (exit_timeout_s)" in caplog.text
+
+
+def test_a_flow_whose_tasks_have_ended_waits_for_nothing(engine):
+    @flow(task_runner=ClusterTaskRunner())
+    def tidy():
+        return add.submit(1, 2).result()
+
+    assert tidy() == 3
+    assert engine.calls == ["drain"]
+
+
+def test_cancelled_task_runs_are_not_left_running_in_prefect(engine, prefect_server):
+    ids = []
+
+    @flow(task_runner=ClusterTaskRunner())
+    def failing(gate):
+        ids.append(str(get_run_logger().extra["flow_run_id"]))
+        begun = held.submit(gate)
+        held.submit(gate)
+        until(lambda: prefect_server.task_runs(ids[0]))
+        del begun
+        raise ValueError
+
+    failing(engine.gate, return_state=True)
+    # The second never began, so Prefect has never heard of it; the first may just have made it.
+    [state] = prefect_server.task_states(ids[0], expected=1)
+    assert state in ("CANCELLED", "COMPLETED")
+
+
+def test_a_task_that_the_cluster_could_not_run_is_crashed_in_the_flow_and_in_prefect(engine, prefect_server, caplog):
+    engine.lose = RuntimeError("no such worker")
+    runner = ClusterTaskRunner()
+
+    @flow(task_runner=runner)
+    def losing():
+        future = add.submit(1, 2)
+        with pytest.raises(CrashedRun, match="lost: no such worker"):
+            future.result()
+        until(lambda: runner.progress.ended)
+        return str(FlowRunContext.get().flow_run.id)
+
+    [run] = prefect_server.final_task_runs(losing(), expected=1)
+    assert (run["state_type"], run["state"]["message"]) == ("CRASHED", "lost: no such worker")
+    assert run["name"].startswith("add-")
+    assert runner.progress == Progress(submitted=1, ended=1, lost=1)
+    assert "of 'add' was lost: lost: no such worker" in caplog.text
+
+
+def test_the_progress_of_the_runner_that_the_user_holds_counts_all_its_flows(engine):
+    runner = ClusterTaskRunner()
+
+    @flow(task_runner=runner)
+    def counting():
+        futures = add.map([1, 2, 3], 1)
+        during = runner.progress.submitted
+        futures.wait()
+        return during
+
+    assert [counting(), counting()] == [3, 6]
+    assert until(lambda: runner.progress.outstanding == 0)
+    assert runner.progress == Progress(submitted=6, ended=6)
+    assert ClusterTaskRunner().progress == Progress()
+
+
+def test_cancelled_tasks_are_not_outstanding(engine):
+    runner = ClusterTaskRunner()
+
+    @flow(task_runner=runner)
+    def failing(gate):
+        held.map([gate] * 3)
+        raise ValueError
+
+    failing(engine.gate, return_state=True)
+    assert runner.progress == Progress(submitted=3, ended=3)
+
+
+def test_needs_reach_the_engine(engine):
+    with ClusterTaskRunner() as runner:
+        runner.submit(add, {"left": 1, "right": 2})
+        with needs(num_cpus=2, resources={"GPU": 1}):
+            runner.submit(add, {"left": 1, "right": 2})
+    assert [call.needs for call in engine.submitted] == [None, needs(num_cpus=2, resources={"GPU": 1})]
+
+
+def test_a_key_is_unique_and_names_the_task(engine):
+    with ClusterTaskRunner() as runner:
+        futures = [runner.submit(add, {"left": 1, "right": 2}) for _ in range(2)]
+    assert [call.key for call in engine.submitted] == [f"add-{future.task_run_id}" for future in futures]
+    assert futures[0].task_run_id != futures[1].task_run_id
+
+
+def test_what_is_unmapped_is_serialised_once_and_reaches_the_cluster_once(engine):
+    class Rows(list):
+        pickled = 0
+
+        def __reduce__(self):
+            Rows.pickled += 1
+            return (bytes, (100_000,))
+
+    @flow(task_runner=ClusterTaskRunner())
+    def mapping():
+        @task
+        def read(number, rows):
+            return number + len(rows)
+
+        return read.map([1, 2, 3, 4, 5], unmapped(Rows())).result()
+
+    assert mapping() == [100_001, 100_002, 100_003, 100_004, 100_005]
+    # With the call, which shows that it is large, and by itself.
+    assert Rows.pickled == 2
+
+
+def test_the_first_task_waits_for_so_many_workers(engine):
+    engine.workers = {"worker-0": {}, "worker-1": {}}
+    with ClusterTaskRunner(min_workers=2) as runner:
+        assert runner.submit(add, {"left": 1, "right": 2}).result() == 3
+        runner.submit(add, {"left": 1, "right": 2}).result()
+    assert engine.calls == ["wait for 2 worker(s)", "drain"]
+
+
+def test_too_few_workers_in_time_is_an_error(engine):
+    with (
+        ClusterTaskRunner(min_workers=2, connect_timeout_s=7) as runner,
+        pytest.raises(TimeoutError, match=r"Only 1 of 2 workers \(min_workers\) joined within 7 s"),
+    ):
+        runner.submit(add, {"left": 1, "right": 2})
+    assert engine.submitted == []
+
+
+def test_workers_that_are_there_and_do_not_fit_are_refused_before_the_first_task(engine):
+    engine.workers = {"worker-0": {"python": "2.7.18"}}
+    with (
+        ClusterTaskRunner(min_workers=1) as runner,
+        pytest.raises(versions.VersionMismatchError, match=r"worker-0.*2\.7\.18 on the worker"),
+    ):
+        runner.submit(add, {"left": 1, "right": 2})
+    assert engine.submitted == []
+
+
+@pytest.mark.parametrize("engine_name", ["threads", "sequential"])
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_tasks_may_stay_in_the_process(prefect_server, monkeypatch, engine_name, by):
+    monkeypatch.setenv("FLOWRUN_CLUSTERS", json.dumps([CLUSTER]))
+    monkeypatch.setattr(connections, "acquire_cluster", lambda *_: pytest.fail("connected"))
+    if by == "environment":
+        monkeypatch.setenv("FLOWRUN_ENGINE", engine_name)
+    runner = ClusterTaskRunner("default", engine=engine_name if by == "option" else "dask")
+
+    @flow(task_runner=runner)
+    def local():
+        return where.submit().result()
+
+    with temporary_settings({PREFECT_API_URL: prefect_server.url}):
+        assert local() == (os.getpid(), engine_name == "sequential")
+
+
+def test_a_prefect_that_was_not_tested_is_told(engine, monkeypatch, caplog):
+    monkeypatch.setattr("prefect.__version__", "9.9.9")
+    with ClusterTaskRunner() as runner:
+        runner.submit(add, {"left": 1, "right": 2}).wait()
+    assert "Prefect 9.9.9 is outside the range" in caplog.text
+
+
 def test_the_same_file_runs_on_a_local_dask_cluster_on_a_laptop_without_any_server(tmp_path):
     (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
     (tmp_path / "script.py").write_text(
         textwrap.dedent("""
             import os
+            from pathlib import Path
             import helper
             from prefect import flow, task
             from prefect.context import FlowRunContext
@@ -233,11 +386,12 @@ def test_the_same_file_runs_on_a_local_dask_cluster_on_a_laptop_without_any_serv
                 assert os.getpid() not in {pid for pid, _, _ in results}
                 # One server for all, though none was configured.
                 assert {url for _, _, url in results} == {str(FlowRunContext.get().client.api_url)}
+                return {pid for pid, _, _ in results}
 
             if __name__ == "__main__":
-                outer()
-                from prefect_flowrun import connections
-                assert not connections._connections
+                pids = outer()
+                for pid in pids:
+                    assert not Path(f"/proc/{pid}").exists(), "a worker is left"
         """)
     )
     env = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWRUN_", "PREFECT_"))}

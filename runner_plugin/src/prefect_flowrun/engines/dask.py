@@ -116,6 +116,11 @@ class DaskEngine:
         client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
 
     @property
+    def client(self) -> distributed.Client:
+        """Dask's own."""
+        return self._client
+
+    @property
     def startup_failure(self) -> str | None:
         """See `Engine.startup_failure`."""
         return self._startup_failure

@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import importlib
 import logging
 import os
-import sys
 import threading
 import time
 from typing import Any
@@ -26,6 +23,7 @@ from typing import Any
 from distributed.comm import connect
 
 from prefect_flowrun.engines.drain import drain_process
+from prefect_flowrun.engines.warm import warm_up
 
 logger = logging.getLogger("distributed.worker.flowrun")
 
@@ -33,20 +31,6 @@ POLL_TIMEOUT_S = 0.5
 POLL_INTERVAL_S = 0.05
 DRAIN_TIMEOUT_S = 1.0
 EXIT_GRACE_S = 2.0
-
-# What the first task of a plain flow imports, found by comparing sys.modules before and after it.
-WARM_MODULES = (
-    "prefect.task_engine",
-    "prefect.flows",
-    "prefect.tasks",
-    "prefect.events.worker",
-    "prefect.client.orchestration",
-    "prefect.logging.configuration",
-    "prefect.logging.formatters",
-    "anyio._backends._asyncio",
-    "prefect_flowrun.worker",
-    "prefect_flowrun.engines.dask_entry",
-)
 
 
 async def dask_setup(worker: Any) -> None:
@@ -58,7 +42,7 @@ async def dask_setup(worker: Any) -> None:
         worker: the `distributed.Worker` that is starting.
     """
     started = time.monotonic()
-    imports = asyncio.create_task(asyncio.to_thread(warm_up))
+    imports = asyncio.create_task(asyncio.to_thread(warm_up, "prefect_flowrun.engines.dask_entry"))
     await wait_for_scheduler(worker.scheduler.address, worker.connection_args)
     reachable = time.monotonic()
     await imports
@@ -67,22 +51,6 @@ async def dask_setup(worker: Any) -> None:
         reachable - started,
         time.monotonic() - started,
     )
-
-
-def warm_up() -> None:
-    """Import what the first task needs, and do what Prefect does once per process."""
-    # The import allocates much and frees little, so collecting in between is lost time (about a tenth of it).
-    gc.disable()
-    try:
-        for module in WARM_MODULES:
-            importlib.import_module(module)
-        # A third of the time of the first task, if left to it. By name, so that nothing of prefect loads before this.
-        sys.modules["prefect.logging.configuration"].setup_logging()
-        with sys.modules["prefect.context"].hydrated_context():
-            pass
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 async def dask_teardown(worker: Any) -> None:

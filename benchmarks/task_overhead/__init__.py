@@ -1,0 +1,1 @@
+"""Parts of `make bench-tasks`; benchmarks/task_overhead.py puts them together."""

@@ -1,0 +1,35 @@
+"""Tasks in threads of the flow's process: what a flow without a task runner does, Prefect 2's ConcurrentTaskRunner."""
+
+from threading import Barrier
+
+from prefect import flow, task
+from prefect.futures import wait
+
+NAMES = ["ada", "grace", "edsger", "barbara"]
+
+# Opens when all four have come. One after the other they would wait in vain.
+door = Barrier(len(NAMES), timeout=30)
+
+
+@task(log_prints=True)
+def say_hello(name: str) -> None:
+    door.wait()
+    print(f"hello {name}")
+
+
+@task(log_prints=True)
+def say_goodbye(name: str) -> None:
+    print(f"goodbye {name}")
+
+
+@flow
+def greetings(names: list[str]) -> None:
+    goodbyes = []
+    for name in names:
+        hello = say_hello.submit(name)
+        goodbyes.append(say_goodbye.submit(name, wait_for=[hello]))
+    wait(goodbyes)
+
+
+if __name__ == "__main__":
+    greetings(NAMES)

@@ -1,0 +1,140 @@
+"""The life of a run's cluster as seen from the driver: up when a flow first needs it, down when no flow does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from prefect_flowrun.contract import Activation, ClusterContract
+from prefect_flowrun.scaling.elastic import Elastic
+from prefect_flowrun.scaling.kube import ScaleError, TaskClusters
+from prefect_flowrun.scaling.reasons import Logger, Reasons
+from prefect_flowrun.scaling.target import size
+
+if TYPE_CHECKING:
+    from prefect_flowrun.engines.base import Engine
+
+
+class Starter(Protocol):
+    """Starts and stops coordinators: `prefect_flowrun.coordinators.Coordinators`."""
+
+    def start_one(self, cluster: ClusterContract) -> None:
+        """Start the coordinator of a cluster, unless it runs."""
+
+    def stop_one(self, name: str) -> None:
+        """Stop the coordinator of a cluster, if it runs."""
+
+
+class Lifecycle:
+    """Brings the clusters of a run up and down."""
+
+    def __init__(self, starter: Starter | None = None, clusters: TaskClusters | None = None) -> None:
+        """Prepare.
+
+        Args:
+            starter: of coordinators; None means that they are somebody else's business.
+            clusters: to scale; None means that the workers are somebody else's business.
+        """
+        self._starter = starter
+        self._clusters = clusters
+        self._elastic: dict[str, Elastic] = {}
+
+    def bring_up(
+        self, cluster: ClusterContract, workers: int | None, connect: Callable[[], Engine], logger: Logger
+    ) -> Engine:
+        """Connect to a cluster, starting it first if it starts on demand.
+
+        Args:
+            cluster: of the run.
+            workers: that the runner asks for; None means the FlowRun's number.
+            connect: connects to the coordinator.
+            logger: of the flow run: is told what is being waited for.
+
+        Raises:
+            BoundsError: the FlowRun does not allow so many workers.
+            TimeoutError: the coordinator, or the first worker, did not come within the start-up time.
+            ScaleError: Kubernetes refuses to scale the cluster.
+        """
+        replicas = size(cluster, workers)
+        if cluster.activation is not Activation.ON_DEMAND:
+            return self._with_elastic(cluster, workers, connect())
+        logger.info("Starting cluster %r on demand: %s, %d worker(s)", cluster.name, cluster.engine, replicas)
+        began = time.monotonic()
+        try:
+            if self._starter is not None:
+                self._starter.start_one(cluster)
+            with Reasons(self._clusters, cluster.task_cluster, cluster.name, logger) as reasons:
+                self._scale(cluster, replicas)
+                engine = connect()
+                left = cluster.startup_timeout_seconds - (time.monotonic() - began)
+                if not engine.wait_for_workers(1, max(1.0, left)):
+                    engine.close()
+                    raise TimeoutError(_no_worker(cluster, reasons.last))
+        except BaseException:
+            self.take_down(cluster)
+            raise
+        logger.info("Cluster %r has its first worker after %.1f s", cluster.name, time.monotonic() - began)
+        return self._with_elastic(cluster, workers, engine)
+
+    def ask(self, cluster: ClusterContract, workers: int | None) -> None:
+        """Take in that a further runner uses a cluster that is up.
+
+        Args:
+            cluster: of the run.
+            workers: that the runner asks for.
+
+        Raises:
+            BoundsError: the FlowRun does not allow so many workers.
+        """
+        size(cluster, workers)
+        if workers and (elastic := self._elastic.get(cluster.name)) is not None:
+            elastic.at_least(workers)
+
+    def forget(self, cluster: ClusterContract) -> None:
+        """Take in that nobody uses a cluster any more."""
+        if (elastic := self._elastic.get(cluster.name)) is not None:
+            elastic.at_least(0)
+
+    def watch(self, cluster: ClusterContract, outstanding: Callable[[], int]) -> None:
+        """Let an elastic cluster follow the tasks.
+
+        Args:
+            cluster: of the run.
+            outstanding: counts the tasks that have not ended.
+        """
+        if (elastic := self._elastic.get(cluster.name)) is not None:
+            elastic.start(outstanding)
+
+    def take_down(self, cluster: ClusterContract) -> None:
+        """Let the workers of a cluster on demand go, and stop its coordinator. The connection is closed already.
+
+        Args:
+            cluster: of the run.
+        """
+        if (elastic := self._elastic.pop(cluster.name, None)) is not None:
+            elastic.stop()
+        if cluster.activation is not Activation.ON_DEMAND:
+            return
+        # First: the workers leave by themselves when it is gone.
+        if self._starter is not None:
+            self._starter.stop_one(cluster.name)
+        self._scale(cluster, 0)
+
+    def _with_elastic(self, cluster: ClusterContract, workers: int | None, engine: Engine) -> Engine:
+        if cluster.elastic and self._clusters is not None:
+            elastic = self._elastic[cluster.name] = Elastic(cluster, engine, self._clusters)
+            elastic.at_least(workers or 0)
+        return engine
+
+    def _scale(self, cluster: ClusterContract, replicas: int) -> None:
+        if self._clusters is not None and cluster.task_cluster:
+            self._clusters.scale(cluster.task_cluster, replicas)
+
+
+def _no_worker(cluster: ClusterContract, reason: str) -> str:
+    message = f"No worker of cluster {cluster.name!r} joined within {cluster.startup_timeout_seconds} s"
+    return f"{message}. {reason}" if reason else message
+
+
+__all__ = ["Lifecycle", "ScaleError", "Starter"]

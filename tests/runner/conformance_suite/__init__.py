@@ -1,0 +1,1 @@
+"""What the conformance suite in `conformance/` needs beside its tests. Importable, for workers too."""
