@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from flowrun_operator import contract as operator_side
-from flowrun_operator.api import FlowRun
-from flowrun_operator.children import driver_job
+from flowrun_operator.api import FlowRun, TaskCluster
+from flowrun_operator.children import completed, coordinator_pod, driver_job
 from flowrun_operator.decide.outcome import _FLOW_REASONS
 from flowrun_operator.model import Defaults
 from prefect_flowrun import contract as driver_side
@@ -21,6 +21,8 @@ RUN = {
         "clusters": [
             {"name": "default", "engine": "Dask", "workers": {"replicas": 3, "threads": 2}},
             {"name": "big", "engine": "Dask", "workers": {"replicas": 0}},
+            {"name": "wide", "engine": "Dask", "workers": {"minReplicas": 1, "maxReplicas": 9}, "idleSeconds": 7},
+            {"name": "gpu", "engine": "Ray", "activation": "OnDemand", "dashboard": True},
         ],
     },
 }
@@ -30,7 +32,7 @@ def environment() -> dict[str, str]:
     defaults = Defaults(image="runtime:1", prefect_api_url="http://prefect:4200/api")
     job = driver_job(FlowRun.model_validate(RUN), 2, defaults)
     entries = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    return {entry["name"]: entry["value"] for entry in entries}
+    return {entry["name"]: entry["value"] for entry in entries if "value" in entry}
 
 
 def test_the_driver_reads_the_environment_that_the_operator_writes() -> None:
@@ -40,8 +42,28 @@ def test_the_driver_reads_the_environment_that_the_operator_writes() -> None:
     assert [(c.name, c.engine, c.workers, c.threads_per_worker) for c in env.clusters] == [
         ("default", "Dask", 3, 2),
         ("big", "Dask", 0, 1),
+        ("wide", "Dask", 1, 1),
+        ("gpu", "Ray", 1, 1),
     ]
-    assert len({c.port for c in env.clusters} | {c.http_port for c in env.clusters}) == 4, "no port twice"
+    assert len({c.port for c in env.clusters} | {c.http_port for c in env.clusters}) == 8, "no port twice"
+
+
+def test_the_driver_knows_what_it_may_scale() -> None:
+    env = driver_side.DriverEnvironment.from_env(environment())
+    fixed, _, wide, gpu = env.clusters
+    assert (fixed.elastic, fixed.min_workers, fixed.max_workers, fixed.object_store_bytes) == (False, 3, 3, None)
+    assert (wide.elastic, wide.min_workers, wide.max_workers, wide.idle_seconds) == (True, 1, 9, 7)
+    assert (gpu.activation, gpu.elastic, gpu.max_workers, gpu.dashboard) == ("OnDemand", False, 1, True)
+    assert gpu.task_cluster == "etl-2-gpu"
+    assert (gpu.object_store_bytes or 0) >= 75 * 2**20, "Ray takes no smaller one"
+
+
+def test_a_standalone_clusters_coordinator_reads_its_contract_too() -> None:
+    cluster = TaskCluster.model_validate({"metadata": {"name": "lab", "uid": "u-2"}, "spec": {"engine": "Ray"}})
+    pod = coordinator_pod(completed(cluster, Defaults(image="runtime:1")))
+    entries = {entry["name"]: entry.get("value", "") for entry in pod["spec"]["containers"][0]["env"]}
+    (told,) = driver_side.clusters_from_env(entries) or ()
+    assert (told.name, told.task_cluster, told.engine, told.port) == ("lab", "lab", "Ray", 6379)
 
 
 def test_both_sides_find_the_same_flow_run() -> None:

@@ -87,7 +87,9 @@ class ClusterContract(_Model):
     idle_seconds: int = Field(default=2, ge=0, description="How long an unused cluster or an idle worker is kept.")
     dashboard: bool = Field(default=False, description="Whether the coordinator serves its dashboard on http_port.")
     object_store_bytes: int | None = Field(
-        default=None, ge=0, description="Size of a Ray head's object store; None: not a Ray cluster, or Ray's own choice."
+        default=None,
+        ge=0,
+        description="Size of a Ray head's object store; None: not a Ray cluster, or Ray's own choice.",
     )
 
 

@@ -1,6 +1,7 @@
 """What an attempt has for itself: Secrets, and the right to scale its own clusters and nothing else."""
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, NAMESPACE, RUN_UID, a_run
@@ -13,7 +14,7 @@ ELASTIC = {**DASK_CLUSTER, "name": "wide", "workers": {"minReplicas": 1, "maxRep
 
 
 def own(spec: dict, attempt: int = 1, defaults=DEFAULTS) -> dict[str, dict]:
-    return {m["kind"]: m for m in belongings(a_run(spec), attempt, defaults)}
+    return {m["kind"]: m for stage in belongings(a_run(spec), attempt, defaults) for m in stage}
 
 
 def pod_of(spec: dict) -> dict:
@@ -37,7 +38,7 @@ def test_only_what_is_needed_is_made(clusters, kinds):
 
 def test_all_of_it_goes_with_the_run_and_carries_its_uid():
     defaults = replace(DEFAULTS, prefect_api_key_set=True)
-    for manifest in belongings(a_run({"clusters": [RAY, ON_DEMAND]}), 2, defaults):
+    for manifest in chain(*belongings(a_run({"clusters": [RAY, ON_DEMAND]}), 2, defaults)):
         metadata = manifest["metadata"]
         assert metadata["ownerReferences"][0]["uid"] == RUN_UID
         assert metadata["labels"]["flowrun.dev/run"] == "etl"

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_run
@@ -258,7 +259,8 @@ def test_F30_a_malformed_pod_template_does_not_stop_the_decision(template):
 
 def key_secret(run, attempt, defaults):
     """Return the Secret with the Prefect key, if there is one."""
-    return next((m for m in belongings(run, attempt, defaults) if "api-key" in m.get("stringData", {})), None)
+    made = chain(*belongings(run, attempt, defaults))
+    return next((m for m in made if "api-key" in m.get("stringData", {})), None)
 
 
 def test_I5_the_prefect_key_is_only_ever_referred_to():

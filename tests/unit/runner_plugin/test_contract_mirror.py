@@ -47,8 +47,15 @@ def test_the_operator_reads_what_the_driver_writes(kind, reason, message):
     assert message.startswith(read.message)
 
 
-@given(workers=st.integers(0, 1000), threads=st.integers(1, 64), timeout=st.integers(1, 86400))
-def test_the_driver_reads_what_the_operator_writes(workers, threads, timeout):
+@given(
+    workers=st.integers(0, 1000),
+    threads=st.integers(1, 64),
+    timeout=st.integers(1, 86400),
+    bounds=st.tuples(st.integers(0, 1000), st.integers(0, 1000)),
+    elastic=st.booleans(),
+    store=st.none() | st.integers(0, 2**40),
+)
+def test_the_driver_reads_what_the_operator_writes(workers, threads, timeout, bounds, elastic, store):
     told = operators.ClusterContract(
         name="default",
         engine="Dask",
@@ -58,6 +65,13 @@ def test_the_driver_reads_what_the_operator_writes(workers, threads, timeout):
         workers=workers,
         threads_per_worker=threads,
         startup_timeout_seconds=timeout,
+        task_cluster="etl-1-default",
+        min_workers=bounds[0],
+        max_workers=bounds[1],
+        elastic=elastic,
+        idle_seconds=timeout,
+        dashboard=elastic,
+        object_store_bytes=store,
     )
     [understood] = drivers.clusters_from_env({"FLOWRUN_CLUSTERS": f"[{told.model_dump_json(by_alias=True)}]"})
     assert understood.model_dump(mode="json") == told.model_dump(mode="json")

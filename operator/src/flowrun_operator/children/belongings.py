@@ -19,18 +19,28 @@ from flowrun_operator.model import Defaults
 _RBAC = "rbac.authorization.k8s.io"
 
 
-def belongings(run: FlowRun, attempt: int, defaults: Defaults) -> list[dict[str, Any]]:
-    """Return what must exist before the attempt's Job."""
+def belongings(run: FlowRun, attempt: int, defaults: Defaults) -> list[list[dict[str, Any]]]:
+    """Return what must exist before the attempt's Job, in stages.
+
+    A binding stands alone in the last one: the API server answers 404 as long as its Role does not exist.
+    """
     key = _key_of_its_own(run, attempt, defaults)
     found = [_secret(run, attempt, key)] if key else []
     if any(cluster.engine is Engine.RAY for cluster in run.spec.clusters):
         found.append(_secret(run, attempt, ray_token(run, attempt)))
-    return [*found, *_rights(run, attempt)]
+    who = account(run, attempt)
+    if who is None:
+        return [found]
+    own = _own(run, attempt, "driver")
+    if who == own:  # the token is asked for by the driver's pod alone
+        found.append(_object(run, attempt, "v1", "ServiceAccount", own, automountServiceAccountToken=False))
+    return [[*found, _role(run, attempt)], [_binding(run, attempt, who)]]
 
 
 def belonging_names(run: FlowRun, attempt: int, defaults: Defaults) -> list[tuple[str, str]]:
     """Return kind and name of what an attempt has for itself."""
-    return [(m["kind"], m["metadata"]["name"]) for m in belongings(run, attempt, defaults)]
+    stages = belongings(run, attempt, defaults)
+    return [(manifest["kind"], manifest["metadata"]["name"]) for stage in stages for manifest in stage]
 
 
 def prefect_options(run: FlowRun, attempt: int, defaults: Defaults) -> PrefectOptions:
@@ -81,31 +91,21 @@ def _users_account(run: FlowRun) -> str | None:
     return named if isinstance(named, str) and named else run.spec.driver.service_account_name
 
 
-def _rights(run: FlowRun, attempt: int) -> list[dict[str, Any]]:
-    who = account(run, attempt)
-    if who is None:
-        return []
-    # Three names: a refused create is remembered by name.
-    own, role, binding = (_own(run, attempt, what) for what in ("driver", "scale", "scale-driver"))
-    subject = {"kind": "ServiceAccount", "name": who, "namespace": run.metadata.namespace}
-    return [
-        # The token is asked for by the driver's pod alone.
-        *(
-            [_object(run, attempt, "v1", "ServiceAccount", own, automountServiceAccountToken=False)]
-            if who == own
-            else []
-        ),
-        _object(run, attempt, f"{_RBAC}/v1", "Role", role, rules=_rules(run, attempt)),
-        _object(
-            run,
-            attempt,
-            f"{_RBAC}/v1",
-            "RoleBinding",
-            binding,
-            roleRef={"apiGroup": _RBAC, "kind": "Role", "name": role},
-            subjects=[subject],
-        ),
+def _role(run: FlowRun, attempt: int) -> dict[str, Any]:
+    own = [cluster_name(run.metadata.name, attempt, c.name) for c in run.spec.clusters if c.scaled_by_driver]
+    rules = [
+        {"apiGroups": [GROUP], "resources": ["taskclusters"], "resourceNames": own, "verbs": ["get"]},
+        {"apiGroups": [GROUP], "resources": ["taskclusters/scale"], "resourceNames": own, "verbs": ["get", "patch"]},
     ]
+    return _object(run, attempt, f"{_RBAC}/v1", "Role", _own(run, attempt, "scale"), rules=rules)
+
+
+def _binding(run: FlowRun, attempt: int, who: str) -> dict[str, Any]:
+    role = {"apiGroup": _RBAC, "kind": "Role", "name": _own(run, attempt, "scale")}
+    subject = {"kind": "ServiceAccount", "name": who, "namespace": run.metadata.namespace}
+    # A name of its own: a refused create is remembered by name.
+    name = _own(run, attempt, "scale-driver")
+    return _object(run, attempt, f"{_RBAC}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
 
 
 def _object(run: FlowRun, attempt: int, api_version: str, kind: str, name: str, **parts: Any) -> dict[str, Any]:
@@ -116,11 +116,3 @@ def _object(run: FlowRun, attempt: int, api_version: str, kind: str, name: str, 
         "ownerReferences": _owner(run),
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
-
-
-def _rules(run: FlowRun, attempt: int) -> list[dict[str, Any]]:
-    own = [cluster_name(run.metadata.name, attempt, c.name) for c in run.spec.clusters if c.scaled_by_driver]
-    return [
-        {"apiGroups": [GROUP], "resources": ["taskclusters"], "resourceNames": own, "verbs": ["get"]},
-        {"apiGroups": [GROUP], "resources": ["taskclusters/scale"], "resourceNames": own, "verbs": ["get", "patch"]},
-    ]

@@ -131,14 +131,18 @@ def _report(view: RunView, outcome: AttemptOutcome) -> list[Action]:
 
 def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
     actions: list[Action] = remove(view, keep=None)
-    first: list[Action] = []
+    first: tuple[tuple[Action, ...], ...] = ()
     if verdict.wait_s == 0:
         uid = view.run.metadata.uid
-        first += [Create(own, uid) for own in belongings(view.run, verdict.number, view.defaults)]
+        first = tuple(
+            tuple(Create(own, uid) for own in stage)
+            for stage in belongings(view.run, verdict.number, view.defaults)
+            if stage
+        )
         actions.append(Create(driver_job(view.run, verdict.number, view.defaults), uid))
     return Plan(
         actions=tuple(actions),
-        first=tuple(first),
+        first=first,
         status=run_status.starting(view, verdict, now),
         requeue_after_s=verdict.wait_s or 2.0,
     )

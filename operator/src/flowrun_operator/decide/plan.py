@@ -93,8 +93,8 @@ class Plan:
     """The outcome of one decision."""
 
     actions: tuple[Action, ...] = ()
-    # Carried out before the others, which are left for the next time if one of these is refused.
-    first: tuple[Action, ...] = ()
+    # Carried out before the others, stage by stage; if one is refused the rest is left for the next time.
+    first: tuple[tuple[Action, ...], ...] = ()
     status: FlowRunStatus | TaskClusterStatus | None = None
     # A final status is written at once; others wait a moment for company (fewer writes).
     final: bool = False

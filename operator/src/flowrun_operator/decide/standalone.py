@@ -71,7 +71,7 @@ def _idle(view: ClusterView) -> Plan:
     metadata = view.cluster.metadata
     if view.cluster.spec.idle_action is IdleAction.DELETE:
         return Plan(actions=(Delete("TaskCluster", metadata.name, metadata.uid),))
-    return Plan(first=(Scale(metadata.name, 0, metadata.resource_version),), actions=tuple(_all_pods(view)))
+    return Plan(first=((Scale(metadata.name, 0, metadata.resource_version),),), actions=tuple(_all_pods(view)))
 
 
 def _lost(view: ClusterView, ended: PodFacts, now: datetime) -> Plan:

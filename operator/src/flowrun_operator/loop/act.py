@@ -206,6 +206,8 @@ class Actor:
         found = explanation(events.get("items", []))
         if found is not None:
             self._cache.explanations[uid] = found
+        else:  # what was said before is over: its image has been pulled
+            self._cache.explanations.pop(uid, None)
 
     def _look_up(self, action: LookUpFlowRun, run_uid: str) -> None:
         """Look up in the background, one at a time for a run: a slow Prefect holds up nobody (F28)."""

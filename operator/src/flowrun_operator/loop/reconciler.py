@@ -103,9 +103,9 @@ class Reconciler:
             return
         plan = self._decide(key, raw)
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
-        all_created = await self._actor.carry_out(plan.first, key.namespace, run_uid)
-        if all_created:
-            all_created = await self._actor.carry_out(plan.actions, key.namespace, run_uid)
+        all_created = True
+        for stage in (*plan.first, plan.actions):
+            all_created = all_created and await self._actor.carry_out(stage, key.namespace, run_uid)
         if all_created:
             self._go_on(key, plan)
         else:

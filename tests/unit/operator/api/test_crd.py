@@ -106,9 +106,22 @@ def test_a_run_is_immutable_but_for_what_may_change():
     assert cancel[0]["rule"] == "!oldSelf.cancel || self.cancel"
 
 
-def test_names_are_bounded_by_a_rule():
-    rules = [rule["rule"] for rule in schema_of("flowruns")["x-kubernetes-validations"]]
-    assert "size(self.metadata.name) <= 40" in rules
+@pytest.mark.parametrize(("plural", "longest"), [("flowruns", 40), ("taskclusters", 63)])
+def test_names_are_bounded_by_a_rule(plural, longest):
+    rules = [rule["rule"] for rule in schema_of(plural)["x-kubernetes-validations"]]
+    assert f"size(self.metadata.name) <= {longest}" in rules
+
+
+def test_a_clusters_number_of_workers_is_fixed_or_bounded():
+    workers = schema_of("flowruns")["properties"]["spec"]["properties"]["clusters"]["items"]["properties"]["workers"]
+    assert "default" not in workers["properties"]["replicas"], "a default would stand beside the bounds"
+    assert len(workers["x-kubernetes-validations"]) == 3
+
+
+def test_nobody_scales_beyond_the_bound():
+    workers = schema_of("taskclusters")["properties"]["spec"]["properties"]["workers"]
+    (rule,) = workers["x-kubernetes-validations"]
+    assert rule["rule"] == "!has(self.maxReplicas) || self.replicas <= self.maxReplicas"
 
 
 def test_printer_columns_point_at_fields_that_exist():

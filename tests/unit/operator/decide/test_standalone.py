@@ -82,7 +82,7 @@ def test_without_wanted_workers_no_pod_is_left(spec, reason):
 
 def test_an_unused_cluster_is_parked_before_the_pod_goes_that_tells_of_it():
     plan = decide(a_worker(0), coordinator=coordinator_ended(IDLE, 0))
-    assert plan.first == (Scale(NAME, 0, "7"),)
+    assert plan.first == ((Scale(NAME, 0, "7"),),)
     assert deleted(plan) == [f"{NAME}-coordinator", f"{NAME}-w-0"]
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, NOW, a_run, a_view, an_attempt
@@ -36,6 +37,6 @@ def test_a_run_that_was_started_stays_valid_when_the_defaults_change():
 
 def test_an_invalid_run_ends_without_a_child_and_says_why():
     plan = decide_run(a_view(run=a_run({"clusters": [SMALL]})), NOW)
-    assert [a for a in (*plan.first, *plan.actions) if isinstance(a, Create)] == []
+    assert [a for a in (*chain(*plan.first), *plan.actions) if isinstance(a, Create)] == []
     assert plan.status.conditions[0].reason == "InsufficientMemory"
     assert "'gpu'" in plan.status.conditions[0].message

@@ -9,7 +9,7 @@ from operator_testing.world import FakePrefect
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.contract import ResultType
-from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, ReportToPrefect
+from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, ReportToPrefect, Scale
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
@@ -146,6 +146,41 @@ async def test_I5_the_secret_gets_the_key_where_it_is_sent_and_the_plan_never_ho
     assert await stage.act(Create(manifest, RUN_UID)), "one that exists is as good"
 
 
+async def test_I5_a_clusters_token_is_made_where_it_is_sent_and_is_never_the_same(stage):
+    for name in ("a", "b"):
+        metadata = {"name": name, "namespace": NAMESPACE}
+        await stage.act(Create({"kind": "Secret", "metadata": metadata, "stringData": {"token": ""}}, RUN_UID))
+    first, second = (secret["stringData"]["token"] for secret in stage.api.of("Secret"))
+    assert len(first) >= 32
+    assert first != second
+    assert "hunter2" not in first
+
+
+async def test_F02_an_object_that_nobody_watches_is_adopted_by_its_owner(stage):
+    manifest = {"kind": "Role", "metadata": {**job()["metadata"], "name": "r"}, "rules": []}
+    stage.api.add(manifest)
+    assert await stage.act(Create(manifest, RUN_UID))
+    assert not await stage.act(Create(manifest, "another run"))
+    assert stage.problem("r").reason == "NameConflict"
+
+
+async def test_scaling_spares_an_object_that_has_changed_since(stage):
+    metadata = {"name": "lab", "namespace": NAMESPACE}
+    stage.api.add({"kind": "TaskCluster", "metadata": metadata, "spec": {"workers": {"replicas": 2}}})
+    version = stage.api.of("TaskCluster")[0]["metadata"]["resourceVersion"]
+    stage.api.change("TaskCluster", NAMESPACE, "lab", lambda raw: raw["spec"]["workers"].update(replicas=3))
+    with pytest.raises(ApiError):
+        await stage.act(Scale("lab", 0, version))
+    await stage.act(Scale("lab", 0, stage.api.of("TaskCluster")[0]["metadata"]["resourceVersion"]))
+    assert stage.api.of("TaskCluster")[0]["spec"]["workers"]["replicas"] == 0
+
+
+async def test_what_has_no_uid_is_deleted_by_its_name(stage):
+    stage.api.add({"kind": "Role", "metadata": {"name": "r", "namespace": NAMESPACE}})
+    assert await stage.act(Delete("Role", "r"), Delete("Role", "never made"))
+    assert stage.api.of("Role") == []
+
+
 async def test_a_deleted_object_is_no_longer_known(stage):
     await stage.act(CREATE)
     uid = stage.api.of("Job")[0]["metadata"]["uid"]
@@ -208,6 +243,9 @@ async def test_explain_keeps_what_the_events_say(stage):
     stage.api.events = [event]
     await stage.act(Explain("u"), Explain("other"))
     assert stage.cache.explanations == {"u": Problem("FailedMount", "no config map")}
+    stage.api.events = []
+    await stage.act(Explain("u"))
+    assert stage.cache.explanations == {}, "it is over"
 
 
 LOOK_UP = LookUpFlowRun(1, "http://p/api")
