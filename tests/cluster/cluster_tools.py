@@ -124,7 +124,8 @@ class Cluster:
     def children(self, run: str) -> dict[str, list[str]]:
         """Names of everything of ours that carries the run's label, but the record: finished Jobs and their pods."""
         left: dict[str, list[str]] = {}
-        for kind in ("pods", "services", "jobs", "secrets", "taskclusters.flowrun.dev"):
+        kinds = ("pods", "services", "jobs", "secrets", "serviceaccounts", "roles", "rolebindings")
+        for kind in (*kinds, "taskclusters.flowrun.dev"):
             for item in self.list(kind, f"flowrun.dev/run={run}"):
                 role = item["metadata"]["labels"].get("flowrun.dev/role")
                 ended = item.get("status", {}).get("phase") in {"Succeeded", "Failed"}

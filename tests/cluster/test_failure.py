@@ -101,10 +101,11 @@ def test_F19_unschedulable_workers_show_as_condition(ns: Cluster) -> None:
     ns.kubectl("delete", "flowruns.flowrun.dev", "r")
 
 
-def test_engine_without_support_is_told(ns: Cluster) -> None:
+def test_too_little_memory_for_a_ray_worker_is_told(ns: Cluster) -> None:
     run = flow_run()
     run["spec"]["clusters"][0]["engine"] = "Ray"
+    run["spec"]["clusters"][0]["workers"]["resources"] = {"limits": {"memory": "128Mi"}}
     ns.apply(code(), run)
     result = ns.wait_result("r", 10)
-    assert (result["status"], result["reason"]) == ("False", "EngineNotSupported")
+    assert (result["status"], result["reason"]) == ("False", "InsufficientMemory")
     assert not ns.list("pods")
