@@ -18,6 +18,8 @@ _BINARY = {f"{unit}i": Fraction(2 ** (10 * power)) for power, unit in enumerate(
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _FORM = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE]?)|[eE]([+-]?\d{1,3}))")
 
+GPU = "nvidia.com/gpu"
+
 
 def value(quantity: Quantity | None) -> Fraction | None:
     """Return a quantity in its base unit (bytes, cores), or None for what is none."""

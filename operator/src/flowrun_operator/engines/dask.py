@@ -9,7 +9,7 @@ from flowrun_operator.api.common import Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.pod import env
-from flowrun_operator.build.quantities import in_bytes, limit
+from flowrun_operator.build.quantities import GPU, in_bytes, limit, value
 from flowrun_operator.engines.base import HostParts
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
 
@@ -69,6 +69,10 @@ def _command(cluster: TaskCluster, name: str) -> list[str]:
     command += ["--dashboard-address", f":{READY_PORT}", "--nthreads", str(workers.threads), "--name", name]
     command += ["--memory-limit", _memory_limit(cluster)]
     command += ["--death-timeout", str(cluster.spec.startup_deadline_seconds)]
+    # What tasks may ask for by name (`needs` of the plugin).
+    gpus = value(limit(workers.resources, GPU))
+    offered = {"CPU": workers.threads, **({"GPU": int(gpus)} if gpus else {})}
+    command += ["--resources", " ".join(f"{name}={amount}" for name, amount in offered.items())]
     return [*command, "--preload", "prefect_flowrun.engines.dask_worker"]
 
 

@@ -13,7 +13,7 @@ from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKe
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.pod import env, from_field, from_secret
-from flowrun_operator.build.quantities import in_bytes, limit, request, value
+from flowrun_operator.build.quantities import GPU, in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
 from flowrun_operator.engines.base import HostParts
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
@@ -27,7 +27,6 @@ _SMALLEST_SHARED = 80 * _MI
 # Without limit and request: what an ordinary worker of ours may use.
 _UNKNOWN_MEMORY = 2 * 2**30
 _FIRST_DASHBOARD_PORT = 8265
-_GPU = "nvidia.com/gpu"
 
 # On every container of a cluster alike: a half-set RAY_AUTH_MODE breaks clusters in confusing ways.
 _ENVIRONMENT: dict[str, str | int] = {
@@ -116,7 +115,7 @@ def _shared_memory(size_bytes: int) -> tuple[list[dict[str, Any]], list[dict[str
 def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> list[str]:
     spec = cluster.spec
     resources = spec.workers.resources
-    gpus = value(limit(resources, _GPU))
+    gpus = value(limit(resources, GPU))
     command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
     command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
     command += ["--num-gpus", str(int(gpus))] if gpus else []

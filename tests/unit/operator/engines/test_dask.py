@@ -86,6 +86,7 @@ def test_a_user_cannot_replace_the_contract():
 def test_threads_and_death_timeout_are_passed_on():
     pod = worker({"threads": 4}, startupDeadlineSeconds=77)
     assert (argument(pod, "--nthreads"), argument(pod, "--death-timeout")) == ("4", "77")
+    assert argument(pod, "--resources") == "CPU=4"
 
 
 @pytest.mark.parametrize(
