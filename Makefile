@@ -62,4 +62,8 @@ bench: install ## Measure against dask-kubernetes with prefect-dask, side by sid
 	@dev/images.sh bench
 	@$(PY) benchmarks/first_task.py $(BENCH_ARGS)
 
+.PHONY: bench-tasks
+bench-tasks: setup ## What a task costs, against prefect-dask, prefect-ray and the bare engines (no cluster needed)
+	@$(PY) benchmarks/task_overhead.py $(BENCH_ARGS)
+
 include dev/cluster.mk

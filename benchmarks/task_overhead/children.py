@@ -40,6 +40,7 @@ def child(command: Sequence[str], env: Mapping[str, str], log: Path, cwd: Path) 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,  # Ctrl-C is for us, who stop them in order
             preexec_fn=_end_with_us,  # noqa: PLW1509 - the benchmark has no threads
         )
     try:

@@ -37,6 +37,8 @@ def run(stage: Stage, row: Row, loads: dict[str, int]) -> list[dict[str, Any]]:
     Returns:
         Of each scenario what was measured, or "error".
     """
+    if why := stage.broken.get(row.engine):
+        return [_failed(row, scenario, tasks, why) for scenario, tasks in loads.items()]
     name = f"{row.name}-{time.monotonic_ns()}"
     order_file, log = stage.folder / f"{name}.order", stage.folder / f"{name}.log"
     result_file = stage.folder / f"{name}.result"
@@ -49,11 +51,13 @@ def run(stage: Stage, row: Row, loads: dict[str, int]) -> list[dict[str, Any]]:
         results = order.answers()
         if not error:
             _follow(stage, order, driver, results)
-    if error:
-        missing = list(loads)[len(results) :]
-        message = f"{error}: {_last_words(log)}"
-        results += [{"scenario": scenario, "tasks": loads[scenario], "error": message} for scenario in missing]
-    return [{"row": row.name, **result} for result in results]
+    found = [{"row": row.name, **result} for result in results]
+    missing = list(loads)[len(results) :]
+    return found + [_failed(row, scenario, loads[scenario], f"{error}: {_last_words(log)}") for scenario in missing]
+
+
+def _failed(row: Row, scenario: str, tasks: int, error: str) -> dict[str, Any]:
+    return {"row": row.name, "scenario": scenario, "tasks": tasks, "error": error}
 
 
 def _wait_for_answers(order: Order, driver: Process) -> str:

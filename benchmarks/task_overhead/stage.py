@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from task_overhead.children import child, free_port, listens, wait_until
 from task_overhead.rows import CLUSTER, WORKERS, Row
 
 START_S = 120.0
+ATTEMPTS = 3
+MESSAGE_LENGTH = 400
 LOG_PAGE = 200  # the most that the server gives out at a time
 FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 QUIET_CPU = 0.2
@@ -77,6 +79,8 @@ class Stage:
     """Processes by what they belong to ("server", "dask", "ray") and by group."""
     addresses: dict[str, str] = field(default_factory=dict)
     """Of the coordinators, by engine."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Engines whose cluster did not start, and why."""
     server_process: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def groups_of(self, row: Row) -> dict[str, list[int]]:
@@ -147,6 +151,7 @@ def standing(folder: Path, benchmarks: Path, engines: set[str]) -> Iterator[Stag
         "RAY_TMPDIR": str(folder / "ray"),
         "RAY_AUTH_MODE": "disabled",  # unset, it depends on whether a token lies about in HOME
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # at the end there is nothing to wait for
     }
     for name in ("work", "tmp", "server", "ray"):
         (folder / name).mkdir()
@@ -154,11 +159,27 @@ def standing(folder: Path, benchmarks: Path, engines: set[str]) -> Iterator[Stag
     with contextlib.ExitStack() as stack:
         stack.enter_context(stage.server_process)
         stage.restart_server()
-        if "dask" in engines:
-            _start_dask(stage, stack)
-        if "ray" in engines:
-            _start_ray(stage, stack)
+        for engine, start in (("dask", _start_dask), ("ray", _start_ray)):
+            if engine in engines:
+                _try_to_start(stage, stack, engine, start)
         yield stage
+
+
+Start = Callable[[Stage, contextlib.ExitStack], None]
+
+
+def _try_to_start(stage: Stage, stack: contextlib.ExitStack, engine: str, start: Start) -> None:
+    """Start a cluster; Ray gives up after 30 s, which a busy machine may exceed."""
+    for _ in range(ATTEMPTS):
+        with contextlib.ExitStack() as attempt:
+            try:
+                start(stage, attempt)
+            except RuntimeError as error:
+                stage.broken[engine] = " ".join(str(error).split())[-MESSAGE_LENGTH:]
+            else:
+                stage.broken.pop(engine, None)
+                stack.push(attempt.pop_all())
+                return
 
 
 def _start_dask(stage: Stage, stack: contextlib.ExitStack) -> None:
@@ -188,7 +209,8 @@ def _start_dask(stage: Stage, stack: contextlib.ExitStack) -> None:
 def _start_ray(stage: Stage, stack: contextlib.ExitStack) -> None:
     port = free_port()
     stage.addresses["ray"] = f"127.0.0.1:{port}"
-    command = ["ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
+    command = ["ray.scripts.scripts", "start", "--head", "--block", "--no-monitor", f"--port={port}"]
+    command += ["--node-ip-address=127.0.0.1"]
     command += [f"--num-cpus={WORKERS}", "--include-dashboard=false", "--object-store-memory=500000000"]
     # Fixed by default, and taken if another Ray runs on this machine.
     command += [f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"]

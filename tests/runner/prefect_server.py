@@ -19,9 +19,9 @@ import httpx
 # Set when this is imported, so before prefect is: no test may touch the developer's own Prefect home.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="flowrun-prefect-")
 
-STARTUP_S = 90
+STARTUP_S = 240
 # Task runs, logs and events reach the server in batches of the client and are written in batches of the server.
-SETTLE_S = 20
+SETTLE_S = 60
 POLL_S = 0.05
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

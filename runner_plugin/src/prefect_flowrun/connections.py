@@ -14,11 +14,12 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prefect_flowrun import attached
 from prefect_flowrun.context import Tasks
 from prefect_flowrun.contract import Activation
 from prefect_flowrun.parcels import Shelf
 from prefect_flowrun.scaling.kube import ScaleError
-from prefect_flowrun.scaling.lifecycle import Lifecycle
+from prefect_flowrun.scaling.lifecycle import ClusterStartupError, Lifecycle
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
@@ -124,8 +125,8 @@ def acquire_cluster(cluster: ClusterContract, logger: Logger, workers: int | Non
     Raises:
         ImportError: the image lacks the engine.
         BoundsError: the FlowRun does not allow so many workers.
-        TimeoutError: the coordinator, or the first worker, did not come within the start-up time.
-        RuntimeError: the cluster can't be started or connected to; the message says why.
+        ClusterStartupError: the cluster did not start in time, or can't be started.
+        RuntimeError: this process can't connect to it; the message says why.
     """
     slot = _slot(cluster.name)
     with slot.lock:
@@ -179,9 +180,6 @@ def release(connection: Connection) -> None:
             slot.release.start()
 
 
-release_local = release
-
-
 def startup_failure() -> str | None:
     """Say which cluster did not start in time, if one did not; None otherwise."""
     failures = [connection.engine.startup_failure for connection in _open_connections()]
@@ -198,12 +196,16 @@ def close_all() -> None:
 
 def _bring_up(cluster: ClusterContract, workers: int | None, logger: Logger) -> Engine:
     def connect() -> Engine:
+        if cluster.engine == "Ray" and cluster.name.startswith(attached.PREFIX):
+            from prefect_flowrun.engines import ray_visit  # noqa: PLC0415 - needed here only
+
+            ray_visit.join(cluster.name, cluster.address)
         engine: Engine = _engine(cluster.engine).connect(cluster)
         return engine
 
     try:
         return _lifecycle.bring_up(cluster, workers, connect, logger)
-    except (TimeoutError, ScaleError) as error:
+    except ClusterStartupError as error:
         _startup_failures.append(str(error))
         raise
 

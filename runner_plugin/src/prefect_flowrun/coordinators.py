@@ -42,6 +42,22 @@ _ROLES = {
 }
 
 
+def command(cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:
+    """Return the command line of a cluster's coordinator, and the environment variables to add.
+
+    Args:
+        cluster: as the operator describes it.
+
+    Raises:
+        EngineMissingError: this image can't run the engine.
+    """
+    role = _ROLES.get(cluster.engine)
+    if role is None or importlib.util.find_spec(role.package) is None:
+        lacks = f"lacks the package {role.package!r}" if role else "knows no such engine"
+        raise EngineMissingError(f"Cluster {cluster.name!r} needs {cluster.engine}, but the image {lacks}")
+    return role.specify(cluster)
+
+
 class Coordinators:
     """Starts, watches and stops the coordinators of a run."""
 
@@ -68,7 +84,7 @@ class Coordinators:
             OSError: a process can't be started.
         """
         for cluster in clusters:
-            _check(cluster)
+            command(cluster)
         for cluster in clusters:
             if cluster.activation is Activation.ON_START:
                 self.start_one(cluster)
@@ -83,7 +99,6 @@ class Coordinators:
             EngineMissingError: this image can't run the engine.
             OSError: the process can't be started.
         """
-        _check(cluster)
         with self._lock:
             if self._stopping or cluster.name in self._children:
                 return
@@ -127,10 +142,10 @@ class Coordinators:
 
 class _Child:
     def __init__(self, cluster: ClusterContract) -> None:
+        argv, settings = command(cluster)
         self.role = _ROLES[cluster.engine].name
         self.cluster = cluster
         self.told_to_stop = False
-        argv, settings = _ROLES[cluster.engine].specify(cluster)
         self.process = subprocess.Popen(
             argv,
             env={**os.environ, **settings},
@@ -161,13 +176,6 @@ class _Child:
         deadline = time.monotonic() + timeout
         for pump in self._pumps:
             pump.join(max(0.0, deadline - time.monotonic()))
-
-
-def _check(cluster: ClusterContract) -> None:
-    role = _ROLES.get(cluster.engine)
-    if role is None or importlib.util.find_spec(role.package) is None:
-        lacks = f"lacks the package {role.package!r}" if role else "knows no such engine"
-        raise EngineMissingError(f"Cluster {cluster.name!r} needs {cluster.engine}, but the image {lacks}")
 
 
 def _stop(children: Sequence[_Child]) -> None:

@@ -36,6 +36,7 @@ class RunnerOptions(BaseModel):
     cluster: str | None = None
     engine: EngineChoice | None = None
     fallback: Fallback = Fallback.LOCAL
+    address: str | None = None
     workers: int | None = Field(default=None, ge=1)
     min_workers: int = Field(default=0, ge=0)
     connect_timeout_s: float | None = Field(default=None, gt=0)

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pickle import PicklingError
@@ -83,6 +84,8 @@ class Session:
         self._cancelled: dict[UUID, _Outstanding] = {}
         self._counter = counter
         self._flow_run: FlowRun | None = None
+        # Of the flow: its settings say where Prefect's API is.
+        self._context = copy_context()
         self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
         self._ending = threading.Event()
         connection.count_with(self)
@@ -105,8 +108,9 @@ class Session:
         dependencies: dict[str, set[RunInput]] | None,
     ) -> ClusterFuture[Any]:
         """Start a task; see `ClusterTaskRunner.submit`."""
-        if self._flow_run is None and (context := FlowRunContext.get()) is not None:
-            self._flow_run = context.flow_run
+        if self._flow_run is None and (flow := FlowRunContext.get()) is not None:
+            self._flow_run = flow.flow_run
+            self._context = copy_context()
         task_run_id = _new_id()
         packed = self._pack(partial(self._packer.pack, task, task_run_id, parameters, wait_for, dependencies))
         timeline.mark("first task packed")
@@ -184,7 +188,8 @@ class Session:
         self._logger.error("Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
         state: State[Any] = Crashed(message=message)
         # Not here: this is a thread of the engine's.
-        self._repairs.submit(report.record_loss, outstanding.task, task_run_id, self._flow_run, state)
+        record = partial(report.record_loss, outstanding.task, task_run_id, self._flow_run, state)
+        self._repairs.submit(self._context.copy().run, record)
 
     def _pack(self, pack: Callable[[], Packed]) -> Packed:
         """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""

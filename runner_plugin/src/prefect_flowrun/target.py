@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from prefect_flowrun import attached
 from prefect_flowrun.options import EngineChoice, Fallback, RunnerOptions
 
 if TYPE_CHECKING:
@@ -24,6 +25,14 @@ class OnCluster:
 
 
 @dataclass(frozen=True)
+class OnTaskCluster:
+    """A standalone TaskCluster."""
+
+    name: str
+    engine: EngineChoice
+
+
+@dataclass(frozen=True)
 class OnLocalCluster:
     """A cluster on this machine, started for it."""
 
@@ -38,7 +47,7 @@ class InProcess:
     reason: str = ""
 
 
-Target = OnCluster | OnLocalCluster | InProcess
+Target = OnCluster | OnTaskCluster | OnLocalCluster | InProcess
 
 
 def choose(options: RunnerOptions, override: EngineChoice | None, clusters: Sequence[ClusterContract] | None) -> Target:
@@ -56,6 +65,8 @@ def choose(options: RunnerOptions, override: EngineChoice | None, clusters: Sequ
     engine = override or options.engine
     if engine in (EngineChoice.THREADS, EngineChoice.SEQUENTIAL):
         return InProcess(sequential=engine is EngineChoice.SEQUENTIAL)
+    if options.cluster is not None and options.cluster.startswith(attached.PREFIX):
+        return OnTaskCluster(options.cluster, engine or EngineChoice.DASK)
     if clusters is None:
         return _outside(options.fallback, engine)
     if not clusters and engine is None and options.cluster is None:

@@ -14,19 +14,21 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from prefect_flowrun import connections, timeline, versions
+from prefect_flowrun import attached, connections, timeline, versions
 from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.large import LargeValues
 from prefect_flowrun.options import RunnerOptions, engine_override
 from prefect_flowrun.progress import Counter, Progress, of_this_process
+from prefect_flowrun.scaling.lifecycle import ClusterStartupError
 from prefect_flowrun.sequential import SequentialTaskRunner
 from prefect_flowrun.session import Session
-from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, UnknownClusterError, choose
+from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, OnTaskCluster, UnknownClusterError, choose
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
     from prefect.tasks import Task
 
+    from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.scaling.reasons import Logger
 
 __all__ = ["ClusterTaskRunner", "UnknownClusterError"]
@@ -51,6 +53,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         *,
         engine: str | None = None,
         fallback: str = "local",
+        address: str | None = None,
         workers: int | None = None,
         min_workers: int = 0,
         connect_timeout_s: float | None = None,
@@ -65,6 +68,8 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 The environment variable FLOWRUN_ENGINE overrides it.
             fallback: outside a FlowRun: "local" (a cluster of `engine`, by default Dask, on this machine), "threads",
                 or "error".
+            address: HOST:PORT of a standalone TaskCluster, which `cluster="taskcluster/NAME"` names; None means its
+                Service, or what the environment variable FLOWRUN_TASKCLUSTER_ADDRESS says (a port-forward).
             workers: size of the cluster while this runner uses it, within the bounds that the FlowRun sets. A cluster
                 on demand starts with so many.
             min_workers: wait for so many before the first task.
@@ -84,6 +89,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 "cluster": cluster,
                 "engine": engine.lower() if isinstance(engine, str) else engine,
                 "fallback": fallback,
+                "address": address,
                 "workers": workers,
                 "min_workers": min_workers,
                 "connect_timeout_s": connect_timeout_s,
@@ -158,8 +164,9 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             RuntimeError: the runner is not started, i.e. there is no flow around the call; or it may not run outside a
                 FlowRun.
             UnknownClusterError: the run has no cluster of this name or engine.
+            NotReachableError: a standalone cluster can't be reached from here; the message says how it could.
             BoundsError: the FlowRun does not allow the cluster so many `workers`.
-            TimeoutError: the cluster's coordinator, or its workers, did not start in time.
+            ClusterStartupError: the cluster's coordinator, or its workers, did not start in time.
         """
         if not self._started:
             raise RuntimeError("The task runner must be started before submitting work.")
@@ -238,13 +245,13 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         runner: TaskRunner[Any] = SequentialTaskRunner() if target.sequential else ThreadPoolTaskRunner()  # type: ignore[no-untyped-call]
         self._in_process = runner.__enter__()
 
-    def _open_session(self, target: OnCluster | OnLocalCluster) -> Session:
+    def _open_session(self, target: OnCluster | OnTaskCluster | OnLocalCluster) -> Session:
         if isinstance(target, OnLocalCluster):
             self.logger.info("Not in a FlowRun: using a %s cluster on this machine", target.engine.capitalize())
             connection = self._connection = connections.acquire_local(target.engine)
             timeout = self.options.connect_timeout_s or LOCAL_CONNECT_TIMEOUT_S
         else:
-            cluster = target.cluster
+            cluster = self._contract(target)
             if self.options.connect_timeout_s is not None:
                 update = {"startup_timeout_seconds": max(1, round(self.options.connect_timeout_s))}
                 cluster = cluster.model_copy(update=update)
@@ -263,6 +270,11 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             with_secrets=isinstance(target, OnLocalCluster),
         )
 
+    def _contract(self, target: OnCluster | OnTaskCluster) -> ClusterContract:
+        if isinstance(target, OnCluster):
+            return target.cluster
+        return attached.contract(target.name, target.engine.capitalize(), self.options.address, os.environ)
+
     def _run_logger(self) -> Logger:
         """Return the flow run's logger: a user who waits for a cluster looks there."""
         try:
@@ -276,7 +288,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             return
         there = connection.engine.wait_for_workers(wanted, timeout)
         if there < wanted:
-            raise TimeoutError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
+            raise ClusterStartupError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
         mine = versions.collect(connection.engine.package)
         for node, theirs in connection.engine.versions(timeout).items():
             versions.check(mine, theirs, node)

@@ -11,7 +11,6 @@ from enum import StrEnum
 import pytest
 from prefect.exceptions import UnfinishedRun
 
-
 Raises = type[BaseException] | tuple[type[BaseException], ...]
 
 

@@ -51,7 +51,7 @@ class Gate:
     """A file that a task waits for, so that a test decides when the task ends. Works across processes."""
 
     path: Path
-    patience_s: float = 20
+    patience_s: float = 60
     """A task that nobody lets through fails, and with it the test."""
 
     def open(self) -> None:

@@ -32,7 +32,7 @@ def ray_cluster(name: str, **changes: Any) -> dict[str, Any]:
         "httpPort": free_port(),
         "workers": 1,
         "threadsPerWorker": 1,
-        "startupTimeoutSeconds": 60,
+        "startupTimeoutSeconds": 120,
         "taskCluster": f"run-1-{name}",
         "minWorkers": 1,
         "maxWorkers": 1,
@@ -68,7 +68,7 @@ def start_ray_worker(contract: dict[str, Any], folder: Path, name: str = "worker
     port = free_port()
     command = [sys.executable, "-m", "prefect_flowrun.engines.ray_worker", "--address", contract["address"]]
     command += ["--num-cpus", "1", "--object-store-memory", str(OBJECT_STORE_BYTES), "--name", name]
-    command += ["--ready-port", str(port), "--death-timeout", "60", "--temp-dir", f"/tmp/frw-{port}"]
+    command += ["--ready-port", str(port), "--death-timeout", "120", "--temp-dir", f"/tmp/frw-{port}"]
     for option, value in options.items():
         command += [f"--{option.replace('_', '-')}", value]
     home = folder / "worker"

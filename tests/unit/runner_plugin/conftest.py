@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from prefect_server import PrefectServer, free_port, running_server
 
 FLOWS = Path(__file__).parent / "flows"
-RUN_S = 120
+RUN_S = 240
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,7 @@ class Drive:
 
     process: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+    start_worker: Callable[[], subprocess.Popen[bytes]]
     log: Path
     result_file: Path
     env: dict[str, str]
@@ -47,12 +49,17 @@ class Drive:
     def tag(self) -> str:
         return f"flowrun:{self.env['FLOWRUN_NAMESPACE']}/{self.env['FLOWRUN_NAME']}"
 
-    def finish(self, timeout: float = RUN_S) -> dict[str, Any]:
-        """Wait for the driver and return its result."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the driver did not end:\n{self.output}") from None
+    def finish(self, timeout: float = RUN_S, *, replace_lost_workers: bool = False) -> dict[str, Any]:
+        """Wait for the driver and return its result; start another worker for each that ends, as the operator does."""
+        deadline = time.monotonic() + timeout
+        lost = 0
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < deadline, f"the driver did not end:\n{self.output}"
+            ended = sum(worker.poll() is not None for worker in self.workers)
+            if replace_lost_workers and ended > lost:
+                lost += 1
+                self.workers.append(self.start_worker())
+            time.sleep(0.05)
         assert self.result_file.exists(), self.output
         result = dict(json.loads(self.result_file.read_text()))
         assert code == (0 if result["type"] == "COMPLETED" else 1), (code, result)
@@ -98,6 +105,7 @@ def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
         clusters: tuple[str, ...] = ("default",),
         workers: int = 1,
         cwd: Path = FLOWS,
+        worker_environment: Mapping[str, str] | None = None,
         **environment: str,
     ) -> Drive:
         contracts = [_cluster(name) for name in clusters]
@@ -116,13 +124,22 @@ def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
             "FLOWRUN_TERMINATION_LOG": str(tmp_path / f"result-{number}"),
             **environment,
         }
-        started = [_start_worker(contract, index, env, tmp_path) for contract in contracts for index in range(workers)]
+        start_worker = functools.partial(_start_worker, {**env, **(worker_environment or {})}, tmp_path)
+        started = [start_worker(contract) for contract in contracts for _ in range(workers)]
         log = tmp_path / f"driver-{number}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "prefect_flowrun.driver"], cwd=cwd, env=env, stdout=output, stderr=output
             )
-        driven = Drive(process, started, log, Path(env["FLOWRUN_TERMINATION_LOG"]), env, prefect_server)
+        driven = Drive(
+            process=process,
+            workers=started,
+            start_worker=functools.partial(start_worker, *contracts[:1]),
+            log=log,
+            result_file=Path(env["FLOWRUN_TERMINATION_LOG"]),
+            env=env,
+            server=prefect_server,
+        )
         drives.append(driven)
         return driven
 
@@ -146,25 +163,25 @@ def _cluster(name: str) -> dict[str, Any]:
         "httpPort": free_port(),
         "workers": 1,
         "threadsPerWorker": 1,
-        "startupTimeoutSeconds": 60,
+        "startupTimeoutSeconds": 120,
     }
 
 
-def _start_worker(
-    contract: dict[str, Any], index: int, driver_env: dict[str, str], folder: Path
-) -> subprocess.Popen[bytes]:
+def _start_worker(driver_env: dict[str, str], folder: Path, contract: dict[str, Any]) -> subprocess.Popen[bytes]:
     env = {key: value for key, value in driver_env.items() if not key.startswith("FLOWRUN_")}
     env["DASK_SCHEDULER_ADDRESS"] = contract["address"]
     routes = ["prefect_flowrun.engines.dask_http", "distributed.http.health"]
     env["DASK_DISTRIBUTED__WORKER__HTTP__ROUTES"] = json.dumps(routes)
-    contract.setdefault("workerHttpPorts", []).append(free_port())
+    ports = contract.setdefault("workerHttpPorts", [])
+    ports.append(free_port())
+    name = f"{contract['name']}-{len(ports) - 1}"
     command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
-    command += ["--dashboard-address", f"127.0.0.1:{contract['workerHttpPorts'][-1]}"]
-    command += ["--nthreads", "1", "--memory-limit", "0", "--name", f"{contract['name']}-{index}"]
-    command += ["--death-timeout", "60", "--local-directory", str(folder / "dask")]
+    command += ["--dashboard-address", f"127.0.0.1:{ports[-1]}"]
+    command += ["--nthreads", "1", "--resources", "CPU=1", "--memory-limit", "0", "--name", name]
+    command += ["--death-timeout", "200", "--local-directory", str(folder / "dask")]
     command += ["--preload", "prefect_flowrun.engines.dask_worker"]
     # Not where the flow's files are: on a cluster the worker does not have them either.
     home = folder / "worker"
     home.mkdir(exist_ok=True)
-    with (folder / f"worker-{contract['name']}-{index}.log").open("ab") as log:
+    with (folder / f"worker-{name}.log").open("ab") as log:
         return subprocess.Popen(command, cwd=home, env=env, stdout=log, stderr=log)

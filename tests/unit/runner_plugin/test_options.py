@@ -12,6 +12,8 @@ ALL = {
     "cluster": "gpu",
     "engine": "ray",
     "fallback": "threads",
+    "address": "127.0.0.1:8786",
+    "workers": 4,
     "min_workers": 2,
     "connect_timeout_s": 30.0,
     "exit_timeout_s": 0.0,

@@ -124,8 +124,8 @@ def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
         shutdown.install_handler()
         init.split_off_driver()
         shutdown.start_watching()
-        print("up", flush=True)
         try:
+            print("up", flush=True)
             time.sleep(60)
         except Terminated:
             raise SystemExit(3)
@@ -201,7 +201,9 @@ def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
     [
         ("prefect_flowrun", {"prefect", "pydantic", "distributed"}),
         ("prefect_flowrun.driver", {"prefect", "distributed", "httpx"}),
-        ("prefect_flowrun.entry", {"prefect", "pydantic", "distributed"}),
+        ("prefect_flowrun.engines.base", {"prefect", "pydantic", "distributed"}),
+        ("prefect_flowrun.engines.dask_scheduler", {"prefect", "pydantic"}),
+        ("prefect_flowrun.engines.dask_entry", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_worker", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_http", {"prefect", "pydantic"}),
         ("prefect_flowrun.task_runner", {"distributed", "dask"}),

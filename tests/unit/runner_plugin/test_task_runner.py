@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cloudpickle
 import pytest
-from prefect import flow, get_run_logger, task, unmapped
+from prefect import flow, task, unmapped
 from prefect.context import FlowRunContext
 from prefect.exceptions import CrashedRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -207,22 +207,31 @@ def test_a_flow_whose_tasks_have_ended_waits_for_nothing(engine):
     assert engine.calls == ["drain"]
 
 
-def test_cancelled_task_runs_are_not_left_running_in_prefect(engine, prefect_server):
-    ids = []
+SERVERS = []
 
-    @flow(task_runner=ClusterTaskRunner())
-    def failing(gate):
-        ids.append(str(get_run_logger().extra["flow_run_id"]))
-        begun = held.submit(gate)
-        held.submit(gate)
-        until(lambda: prefect_server.task_runs(ids[0]))
-        del begun
-        raise ValueError
 
-    failing(engine.gate, return_state=True)
-    # The second never began, so Prefect has never heard of it; the first may just have made it.
-    [state] = prefect_server.task_states(ids[0], expected=1)
-    assert state in ("CANCELLED", "COMPLETED")
+def wait_until_prefect_knows_a_task_run():
+    """Of the flow around; not a closure, since tasks are pickled with their flow and what it captures."""
+    until(lambda: SERVERS[-1].task_runs(str(FlowRunContext.get().flow_run.id)))
+
+
+@flow(task_runner=ClusterTaskRunner())
+def fails_while_a_task_runs(gate):
+    held.submit(gate)
+    held.submit(gate)
+    wait_until_prefect_knows_a_task_run()
+    raise ValueError
+
+
+def test_a_cancelled_task_run_is_not_left_running_in_prefect(engine, prefect_server, monkeypatch, tmp_path):
+    SERVERS.append(prefect_server)
+    # What the engine gives up goes on: a task can't be interrupted.
+    monkeypatch.setattr(engine, "gate", None)
+    state = fails_while_a_task_runs(tmp_path / "opened", return_state=True)
+    [run] = prefect_server.final_task_runs(str(state.state_details.flow_run_id), expected=1)
+    # The one that never began is not there: Prefect has never heard of it.
+    assert (run["state_type"], run["state"]["message"]) == ("CANCELLED", "The flow run ended before this task run did")
+    (tmp_path / "opened").touch()
 
 
 def test_a_task_that_the_cluster_could_not_run_is_crashed_in_the_flow_and_in_prefect(engine, prefect_server, caplog):
@@ -293,7 +302,7 @@ def test_what_is_unmapped_is_serialised_once_and_reaches_the_cluster_once(engine
 
         def __reduce__(self):
             Rows.pickled += 1
-            return (bytes, (100_000,))
+            return (bytes, (b"r" * 100_000,))
 
     @flow(task_runner=ClusterTaskRunner())
     def mapping():
@@ -395,9 +404,13 @@ def test_the_same_file_runs_on_a_local_dask_cluster_on_a_laptop_without_any_serv
         """)
     )
     env = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWRUN_", "PREFECT_"))}
-    env |= {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    env |= {
+        "PREFECT_HOME": str(tmp_path / "home"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "script.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Not in a FlowRun" in done.stdout + done.stderr

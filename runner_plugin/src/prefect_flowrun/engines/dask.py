@@ -198,7 +198,8 @@ class DaskEngine:
     def wait_for_workers(self, count: int, timeout: float) -> int:
         """See `Engine.wait_for_workers`."""
         with contextlib.suppress(*TIMEOUTS):
-            self._client.wait_for_workers(count, timeout=timeout)
+            # Dask takes 0 for no limit.
+            self._client.wait_for_workers(count, timeout=max(timeout, 1e-3))
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def versions(self, timeout: float) -> dict[str, Versions]:

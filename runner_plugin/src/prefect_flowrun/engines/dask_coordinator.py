@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
+from prefect_flowrun.engines import idle
 from prefect_flowrun.engines.dask_settings import SCHEDULER_CONFIG, as_environment
 
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str
     argv = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     # All interfaces: the workers come from other pods, through the Service.
     argv += ["--host", "0.0.0.0", "--port", str(cluster.port)]  # noqa: S104
-    # HTTP (health, metrics) is served on this port although bokeh's dashboard, 0.5 s of imports, is off.
-    argv += ["--dashboard-address", f":{cluster.http_port}", "--no-dashboard"]
+    # HTTP (health, metrics) is served on this port even without bokeh's dashboard, which costs 0.5 s of imports.
+    argv += ["--dashboard-address", f":{cluster.http_port}", "--dashboard" if cluster.dashboard else "--no-dashboard"]
+    if idle.IDLE_VARIABLE in os.environ:
+        argv += ["--preload", "prefect_flowrun.engines.dask_idle"]
     settings = {
         **as_environment(SCHEDULER_CONFIG),
         # Turns "no worker can be scheduled" into an error of the task instead of a hang.

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.02
 LOCAL_PATIENCE_S = 60.0
+_KEPT_VARIANTS = 256
 # Ray's own words for what `needs` calls by resource names; others it takes as they are.
 _OPTIONS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 # Task ids at the end of a call's key.
@@ -69,8 +71,9 @@ class RayFuture:
 
     def result(self) -> Any:
         """See `EngineFuture.result`."""
-        self._engine.check_open()  # ray.get() would start a new Ray
-        return ray.get(self.outcome)
+        self._engine.check_open()
+        outcome = ray.get(self.outcome)
+        return outcome.open() if isinstance(outcome, ray_entry.Packed) else outcome
 
     def done(self) -> bool:
         """See `EngineFuture.done`."""
@@ -134,7 +137,8 @@ class RayEngine:
         self._watch = ray_nodes.Watch(patience_s, self._give_up)
         # One remote function: Ray sends each to the cluster anew, and leases workers per kind of task.
         self._run_task = ray.remote(num_returns=2, max_retries=-1, retry_exceptions=False)(entry)
-        self._variants: dict[tuple[str, Needs | None], tuple[Any, ray_nodes.Amounts]] = {}
+        # Its options are kept, since making them costs more than a submit.
+        self._variant = lru_cache(_KEPT_VARIANTS)(self._make_variant)
         self._nodes_used: set[str] = set()
         self._callbacks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._call_back, name="flowrun-ray-callbacks", daemon=True).start()
@@ -179,6 +183,7 @@ class RayEngine:
 
     def put(self, data: bytes) -> ray.ObjectRef:
         """See `Engine.put`."""
+        self.check_open()
         return ray.put(data)
 
     def submit(self, call: Call) -> RayFuture:
@@ -198,6 +203,8 @@ class RayEngine:
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """See `Engine.cancel`."""
+        if self._closed:
+            return
         # Last in, first out: no task that ends meanwhile makes room for one that is still to be cancelled.
         for future in reversed(futures):
             if isinstance(future, RayFuture) and not future.done():
@@ -225,7 +232,9 @@ class RayEngine:
     def drain(self, timeout: float) -> None:
         """See `Engine.drain`."""
         if not self._closed:
-            _on_nodes(self._nodes_used.copy(), timeout, ray_drain.drain_node, timeout)
+            # All that have run tasks and are there, which need not have CPUs.
+            used = self._nodes_used & ray_nodes.alive_ids()
+            _on_nodes(used, timeout, ray_drain.drain_node, timeout)
 
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""
@@ -251,11 +260,11 @@ class RayEngine:
         self._callbacks.put(None)
         if self._owned:
             ray.shutdown()
-        for future in self._watch.remove_all():
-            future.abandon()
+            for future in self._watch.remove_all():
+                future.abandon()
 
     def check_open(self) -> None:
-        """Raise if the cluster was left.
+        """Raise if the cluster was left: most of Ray's functions would start a new one.
 
         Raises:
             ConnectionError: it was.
@@ -287,20 +296,17 @@ class RayEngine:
             self._nodes_used.add(end.result())
 
     def _give_up(self, futures: list[RayFuture], message: str) -> None:
+        if self._closed:
+            return
         self._startup_failure = self._startup_failure or message
         error = NoNodeError(message)
         for future in reversed(futures):
             future.give_up(error)
 
-    def _variant(self, name: str, needs: Needs | None) -> tuple[Any, ray_nodes.Amounts]:
-        """Return the remote function with its options: kept, since making them costs more than a submit."""
-        variant = self._variants.get((name, needs))
-        if variant is None:
-            demand = _demand(needs)
-            # By the task, not by the run: Ray leases workers anew for each name.
-            variant = self._run_task.options(name=name, **_options(demand)), demand
-            self._variants[name, needs] = variant
-        return variant
+    def _make_variant(self, name: str, needs: Needs | None) -> tuple[Any, ray_nodes.Amounts]:
+        demand = _demand(needs)
+        # Named by the task, not by its run: Ray leases workers anew for each name.
+        return self._run_task.options(name=name, **_options(demand)), demand
 
 
 def _demand(needs: Needs | None) -> dict[str, float]:

@@ -5,13 +5,16 @@ Imports no prefect by itself: a node that only answers for its versions need not
 
 from __future__ import annotations
 
+import pickle
 import signal
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 import ray
 from ray._private.worker import global_worker
 
@@ -19,6 +22,21 @@ from prefect_flowrun.engines import ray_drain
 
 if TYPE_CHECKING:
     from prefect_flowrun.versions import Versions
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An outcome, pickled as the payload was.
+
+    Ray pickles with a cloudpickle of its own, which knows nothing of the classes that came by value with ours: the
+    driver would get back a class that only looks like its own, and `except` would not catch it.
+    """
+
+    data: bytes
+
+    def open(self) -> Any:
+        """Return the outcome."""
+        return pickle.loads(self.data)  # noqa: S301 - from our own worker
 
 
 class RayStart:
@@ -58,12 +76,12 @@ def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: Any) -> 
     node_id: str = ray.get_runtime_context().get_node_id()
     delivery = Delivery(
         payload=payload,
-        states=states,
+        states=[state.open() if isinstance(state, Packed) else state for state in states],
         open_parcel=lambda index: ray.get(parcels[index]),
         start=RayStart(),
         node=node_name(socket.gethostname(), node_id),
     )
-    return run(delivery, "ray"), node_id
+    return Packed(cloudpickle.dumps(run(delivery, "ray"))), node_id
 
 
 def node_versions() -> Versions:

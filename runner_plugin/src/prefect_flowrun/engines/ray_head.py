@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from prefect_flowrun.engines import ray_settings
+from prefect_flowrun.engines.idle import IDLE_EXIT_CODE, Idleness
 from prefect_flowrun.engines.ray_node import NodeOptions, RayNode
 
 WATCH_INTERVAL_S = 0.1
+IDLE_INTERVAL_S = 1.0
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -45,23 +46,23 @@ def main(argv: list[str] | None = None) -> NoReturn:
             dashboard_port=arguments.dashboard_port,
         )
     )
-    _write(ready, f"127.0.0.1:{arguments.port}")
+    ray_settings.write_ready(ready, f"127.0.0.1:{arguments.port}")
+    idleness = Idleness.from_env()
+    next_look = 0.0
     while os.getppid() == parent:
         if dead := node.dead():
             print(f"Ray's processes ended: {', '.join(dead)}", file=sys.stderr, flush=True)  # noqa: T201
             os._exit(1)
+        if idleness is not None and time.monotonic() >= next_look:
+            next_look = time.monotonic() + IDLE_INTERVAL_S
+            if idleness.is_over(used=node.is_used()):
+                os._exit(IDLE_EXIT_CODE)
         time.sleep(WATCH_INTERVAL_S)
     os._exit(0)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(0)
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(text)
-    new.replace(path)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -61,12 +61,16 @@ class RayNode:
         for name, value in settings.items():
             os.environ.setdefault(name, value)
         # Ray reads some of the variables when it is imported.
-        from ray._private import node, parameter  # noqa: PLC0415
+        from ray._private import node, parameter, services  # noqa: PLC0415
 
         if not agents:
             _replace_agents()
         self._node: Node = node.Node(
-            parameter.RayParams(**_parameters(options)),
+            # Not as 127.0.0.1, although all may be on one machine: the head would listen there only, and Ray's drivers
+            # turn that address into this one.
+            parameter.RayParams(
+                node_ip_address=ray_settings.own_ip() or services.get_node_ip_address(), **_parameters(options)
+            ),
             head=options.port is not None,
             shutdown_at_exit=False,
             # With this the kernel ends the children when this process ends, however that happens.
@@ -80,6 +84,13 @@ class RayNode:
     def left_in_peace(self) -> bool:
         """Tell whether the node has ended because it was asked to over Ray's own channels (drained)."""
         return any(kind == "raylet" and process.returncode == 0 for kind, process in self._node.dead_processes())
+
+    def is_used(self) -> bool:
+        """Tell whether a driver is connected to the head; True if it can't be asked."""
+        try:
+            return any(not job.is_dead for job in self._node.get_gcs_client().get_all_job_info().values())
+        except Exception:  # of whatever kind: Ray wraps what gRPC raises
+            return True
 
     def stop(self, grace_s: float) -> None:
         """End the node: SIGTERM, then SIGKILL for what is still there after the grace.
@@ -99,7 +110,6 @@ class RayNode:
 
 def _parameters(options: NodeOptions) -> dict[str, Any]:
     parameters: dict[str, Any] = {
-        "node_ip_address": ray_settings.own_ip(),
         "node_name": options.name,
         "num_cpus": options.num_cpus,
         "num_gpus": options.num_gpus,

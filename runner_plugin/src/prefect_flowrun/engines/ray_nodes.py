@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ray
+from ray._private import state
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,11 @@ class NoNodeError(RuntimeError):
 def alive() -> list[dict[str, Any]]:
     """Return the nodes that run tasks: those with CPUs, which the driver's own has not."""
     return [node for node in _alive() if node["Resources"].get("CPU", 0) > 0]
+
+
+def alive_ids() -> set[str]:
+    """Return the ids of all nodes."""
+    return {node["NodeID"] for node in _alive()}
 
 
 def fits(demand: Amounts, offer: Amounts) -> bool:
@@ -115,7 +120,8 @@ class Watch:
 
 
 def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+    # Not ray.nodes(), which starts a Ray of its own if this process has left the cluster meanwhile.
+    return [node for node in state.nodes() if node["Alive"]]
 
 
 def _explain(demand: Amounts, offers: list[Amounts], patience_s: float) -> str:

@@ -26,12 +26,25 @@ ENVIRONMENT = {
 }
 
 
+def write_ready(path: Path, address: str) -> None:
+    """Say that a driver can connect.
+
+    Args:
+        path: of the ready file.
+        address: of the head.
+    """
+    new = path.with_suffix(".new")
+    new.write_text(address)
+    new.replace(path)
+
+
 def temp_dir(cluster: str) -> Path:
     """Return the folder of a cluster's head in the driver: each has its own, since Ray's default holds only one.
 
     Args:
         cluster: name of the cluster within the run.
     """
+    cluster = cluster.replace("/", "-")
     short = cluster if len(cluster) <= _NAME_LENGTH else f"{cluster[:11]}-{zlib.crc32(cluster.encode()):08x}"
     return Path(os.environ.get("TMPDIR") or "/tmp") / "flowrun-ray" / short  # noqa: S108
 
@@ -47,9 +60,9 @@ def ready_file(cluster: str) -> Path:
     return temp_dir(cluster) / "ready"
 
 
-def own_ip() -> str:
-    """Return the address under which the other nodes reach this one."""
-    return os.environ.get("FLOWRUN_POD_IP") or "127.0.0.1"
+def own_ip() -> str | None:
+    """Return the address under which the other nodes reach this one; None outside a pod."""
+    return os.environ.get("FLOWRUN_POD_IP")
 
 
 def with_dashboard(environment: dict[str, str]) -> dict[str, str]:

@@ -53,6 +53,8 @@ class _Launcher:
         _wait_for_head_node(address)
         self._node = RayNode(self._options(address))
         self.ready.set()
+        if self._arguments.ready_file is not None:
+            ray_settings.write_ready(self._arguments.ready_file, address)
         _say(f"head reachable after {reachable - started:.2f} s, node up after {time.monotonic() - started:.2f} s")
         while not (dead := self._node.dead()):
             time.sleep(WATCH_INTERVAL_S)
@@ -151,6 +153,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num-gpus", type=int)
     parser.add_argument("--object-store-memory", type=int, help="bytes; default: as Ray chooses")
     parser.add_argument("--ready-port", type=int, help="port of GET /ready; default: none")
+    parser.add_argument("--ready-file", type=Path, help="written when the node is up; default: none")
     parser.add_argument("--death-timeout", type=float, default=600, help="longest wait for the head, in seconds")
     parser.add_argument("--temp-dir", type=Path, default=ray_settings.temp_dir("worker"))
     return parser.parse_args(argv)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prefect_flowrun.scaling import retire
-from prefect_flowrun.scaling.kube import ScaleError, TaskClusters
+from prefect_flowrun.scaling.kube import TaskClusters
 from prefect_flowrun.scaling.target import Bounds, Steady, bounds_of, wanted
 
 if TYPE_CHECKING:
@@ -24,20 +24,21 @@ INTERVAL_S = 0.5
 class Elastic:
     """Follows the tasks of one cluster, up at once and down when workers have been idle for a while."""
 
-    def __init__(self, cluster: ClusterContract, engine: Engine, clusters: TaskClusters) -> None:
+    def __init__(self, cluster: ClusterContract, engine: Engine, clusters: TaskClusters, replicas: int) -> None:
         """Prepare.
 
         Args:
             cluster: as the operator describes it.
             engine: connected to it.
             clusters: to scale it.
+            replicas: how many workers it has been given.
         """
         self._cluster = cluster
         self._engine = engine
         self._clusters = clusters
         self._steady = Steady(cluster.idle_seconds)
         self._asked = 0
-        self._replicas = cluster.workers
+        self.replicas = replicas
         self._stopped = threading.Event()
         self._started = False
 
@@ -85,24 +86,21 @@ class Elastic:
         bounds = Bounds(bounds.clamp(max(bounds.fewest, self._asked)), bounds.most)
         need = wanted(outstanding, self._cluster.threads_per_worker, bounds)
         target = self._steady.follow(now_s, need)
-        if target > self._replicas:
+        if target > self.replicas:
             self._set(target)
-        elif target < self._replicas:
-            self._shrink(self._replicas - target)
+        elif target < self.replicas:
+            self._shrink(self.replicas - target)
 
     def _shrink(self, surplus: int) -> None:
         """Give up workers that have not come yet, then those that are idle; a busy one stays."""
-        pending = max(0, self._replicas - self._engine.wait_for_workers(1, 0))
+        pending = max(0, self.replicas - self._engine.wait_for_workers(1, 0))
         gone = min(surplus, pending)
         if surplus > gone:
             gone += retire.retire_idle(self._engine, surplus - gone, self._cluster.idle_seconds)
         if gone:
-            self._set(self._replicas - gone)
+            self._set(self.replicas - gone)
 
     def _set(self, replicas: int) -> None:
         self._clusters.scale(self._cluster.task_cluster, replicas)
-        logger.info("Cluster %r: %d worker(s), before %d", self._cluster.name, replicas, self._replicas)
-        self._replicas = replicas
-
-
-__all__ = ["Elastic", "ScaleError"]
+        logger.info("Cluster %r: %d worker(s), before %d", self._cluster.name, replicas, self.replicas)
+        self.replicas = replicas

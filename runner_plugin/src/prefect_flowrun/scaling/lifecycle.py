@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from prefect_flowrun.engines.base import Engine
 
 
+class ClusterStartupError(RuntimeError):
+    """A cluster did not start in time, or can't be started."""
+
+
 class Starter(Protocol):
     """Starts and stops coordinators: `prefect_flowrun.coordinators.Coordinators`."""
 
@@ -39,6 +43,7 @@ class Lifecycle:
         self._starter = starter
         self._clusters = clusters
         self._elastic: dict[str, Elastic] = {}
+        self._replicas: dict[str, int] = {}
 
     def bring_up(
         self, cluster: ClusterContract, workers: int | None, connect: Callable[[], Engine], logger: Logger
@@ -53,29 +58,23 @@ class Lifecycle:
 
         Raises:
             BoundsError: the FlowRun does not allow so many workers.
-            TimeoutError: the coordinator, or the first worker, did not come within the start-up time.
-            ScaleError: Kubernetes refuses to scale the cluster.
+            ClusterStartupError: the coordinator, or the first worker, did not come within the start-up time, or
+                Kubernetes refuses to scale the cluster.
         """
         replicas = size(cluster, workers)
-        if cluster.activation is not Activation.ON_DEMAND:
-            return self._with_elastic(cluster, workers, connect())
-        logger.info("Starting cluster %r on demand: %s, %d worker(s)", cluster.name, cluster.engine, replicas)
-        began = time.monotonic()
         try:
-            if self._starter is not None:
-                self._starter.start_one(cluster)
-            with Reasons(self._clusters, cluster.task_cluster, cluster.name, logger) as reasons:
-                self._scale(cluster, replicas)
+            if cluster.activation is Activation.ON_DEMAND:
+                engine = self._start(cluster, replicas, connect, logger)
+            else:
                 engine = connect()
-                left = cluster.startup_timeout_seconds - (time.monotonic() - began)
-                if not engine.wait_for_workers(1, max(1.0, left)):
-                    engine.close()
-                    raise TimeoutError(_no_worker(cluster, reasons.last))
-        except BaseException:
-            self.take_down(cluster)
-            raise
-        logger.info("Cluster %r has its first worker after %.1f s", cluster.name, time.monotonic() - began)
-        return self._with_elastic(cluster, workers, engine)
+        # Not as a TimeoutError: Prefect would say that the flow took too long.
+        except (TimeoutError, ScaleError) as error:
+            raise ClusterStartupError(str(error)) from error
+        if cluster.elastic and self._clusters is not None:
+            elastic = Elastic(cluster, engine, self._clusters, self._replicas.get(cluster.name, cluster.workers))
+            elastic.at_least(workers or 0)
+            self._elastic[cluster.name] = elastic
+        return engine
 
     def ask(self, cluster: ClusterContract, workers: int | None) -> None:
         """Take in that a further runner uses a cluster that is up.
@@ -114,6 +113,7 @@ class Lifecycle:
         """
         if (elastic := self._elastic.pop(cluster.name, None)) is not None:
             elastic.stop()
+            self._replicas[cluster.name] = elastic.replicas
         if cluster.activation is not Activation.ON_DEMAND:
             return
         # First: the workers leave by themselves when it is gone.
@@ -121,20 +121,32 @@ class Lifecycle:
             self._starter.stop_one(cluster.name)
         self._scale(cluster, 0)
 
-    def _with_elastic(self, cluster: ClusterContract, workers: int | None, engine: Engine) -> Engine:
-        if cluster.elastic and self._clusters is not None:
-            elastic = self._elastic[cluster.name] = Elastic(cluster, engine, self._clusters)
-            elastic.at_least(workers or 0)
+    def _start(self, cluster: ClusterContract, replicas: int, connect: Callable[[], Engine], logger: Logger) -> Engine:
+        """Start a cluster on demand and wait for its first worker."""
+        logger.info("Starting cluster %r on demand: %s, %d worker(s)", cluster.name, cluster.engine, replicas)
+        began = time.monotonic()
+        try:
+            if self._starter is not None:
+                self._starter.start_one(cluster)
+            with Reasons(self._clusters, cluster.task_cluster, cluster.name, logger) as reasons:
+                self._scale(cluster, replicas)
+                engine = connect()
+                left = cluster.startup_timeout_seconds - (time.monotonic() - began)
+                if not engine.wait_for_workers(1, max(1.0, left)):
+                    engine.close()
+                    raise TimeoutError(_no_worker(cluster, reasons.last))
+        except BaseException:
+            self.take_down(cluster)
+            raise
+        logger.info("Cluster %r has its first worker after %.1f s", cluster.name, time.monotonic() - began)
         return engine
 
     def _scale(self, cluster: ClusterContract, replicas: int) -> None:
         if self._clusters is not None and cluster.task_cluster:
             self._clusters.scale(cluster.task_cluster, replicas)
+            self._replicas[cluster.name] = replicas
 
 
 def _no_worker(cluster: ClusterContract, reason: str) -> str:
     message = f"No worker of cluster {cluster.name!r} joined within {cluster.startup_timeout_seconds} s"
     return f"{message}. {reason}" if reason else message
-
-
-__all__ = ["Lifecycle", "ScaleError", "Starter"]
