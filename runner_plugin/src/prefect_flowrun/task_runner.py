@@ -19,7 +19,6 @@ from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.large import LargeValues
 from prefect_flowrun.options import RunnerOptions, engine_override
 from prefect_flowrun.progress import Counter, Progress, of_this_process
-from prefect_flowrun.scaling.lifecycle import ClusterStartupError
 from prefect_flowrun.sequential import SequentialTaskRunner
 from prefect_flowrun.session import Session
 from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, OnTaskCluster, UnknownClusterError, choose
@@ -166,7 +165,8 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             UnknownClusterError: the run has no cluster of this name or engine.
             NotReachableError: a standalone cluster can't be reached from here; the message says how it could.
             BoundsError: the FlowRun does not allow the cluster so many `workers`.
-            ClusterStartupError: the cluster's coordinator, or its workers, did not start in time.
+            ClusterStartupError: the cluster did not start in time, or can't be started.
+            TimeoutError: its `min_workers` did not join in time.
         """
         if not self._started:
             raise RuntimeError("The task runner must be started before submitting work.")
@@ -288,7 +288,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             return
         there = connection.engine.wait_for_workers(wanted, timeout)
         if there < wanted:
-            raise ClusterStartupError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
+            raise TimeoutError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
         mine = versions.collect(connection.engine.package)
         for node, theirs in connection.engine.versions(timeout).items():
             versions.check(mine, theirs, node)

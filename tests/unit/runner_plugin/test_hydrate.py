@@ -223,7 +223,11 @@ def test_a_worker_uses_its_own_key_where_none_travels(serialized, monkeypatch):
     monkeypatch.setenv("PREFECT_API_KEY", "the-workers-own")
     made = Hydrated(pickle.loads(serialized))
     try:
-        key = made.run(lambda: get_settings_context().settings.api.key.get_secret_value(), None)
+        key = made.run(_api_key, None)
     finally:
         made.close()
     assert key == "the-workers-own"
+
+
+def _api_key():
+    return get_settings_context().settings.api.key.get_secret_value()
