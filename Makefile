@@ -32,6 +32,10 @@ unit: setup ## Unit tests only (no cluster)
 e2e: setup ## End-to-end tests on the installed cluster; PYTEST_ARGS selects
 	@$(VENV)/bin/pytest tests/cluster $(PYTEST_ARGS)
 
+.PHONY: conformance
+conformance: setup ## Task runners compared, ours and Prefect's; writes docs/task-runners-conformance.md
+	@$(VENV)/bin/pytest tests/runner/conformance --write-table
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, stale generated files, the chart
 	@dev/lint.sh
