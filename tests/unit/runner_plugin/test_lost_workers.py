@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 
 import pytest
@@ -87,15 +86,6 @@ def test_a_worker_of_another_version_is_refused_with_both_sides_named(drive, pre
     [run] = prefect_server.final_task_runs(result["flowRunId"], expected=1)
     assert run["state_type"] == "CRASHED"
     assert "9.9.9 on the worker" in run["state"]["message"]
-
-
-def test_a_worker_that_answers_nobody_does_not_hold_up_the_end(drive, folder):
-    driven = drive("losses.py:with_a_frozen_worker", {"folder": str(folder)}, workers=2)
-    driven.wait_for_file(folder / "ready")
-    driven.workers[1].send_signal(signal.SIGSTOP)
-    (folder / "gate").touch()
-    # It is asked for its logs, for ten seconds.
-    assert driven.finish(timeout=60)["type"] == "COMPLETED", driven.output
 
 
 @pytest.mark.parametrize("engine", ["sequential", "threads"])

@@ -214,7 +214,10 @@ class DaskEngine:
     def drain(self, timeout: float) -> None:
         """See `Engine.drain`."""
         with contextlib.suppress(*TIMEOUTS, OSError):
-            self._client.run(_drain_worker, timeout, on_error="ignore", wait=True)
+            # Bounded here too: a worker that is frozen answers nothing.
+            self._client.sync(
+                self._client._run, _drain_worker, timeout, on_error="ignore", wait=True, callback_timeout=timeout + 1
+            )
 
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""

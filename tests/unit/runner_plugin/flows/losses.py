@@ -93,10 +93,3 @@ def talks(number):
 def talks_and_leaves():
     for number in range(10):
         talks.submit(number)
-
-
-@flow(task_runner=ClusterTaskRunner(min_workers=2))
-def with_a_frozen_worker(folder):
-    counted.submit(folder, "before").result()
-    (Path(folder) / "ready").touch()
-    wait_for(Path(folder) / "gate")
