@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import socket
 import time
 import weakref
@@ -34,6 +35,7 @@ CLOSE_TIMEOUT_S = 1.0
 # From here on bytes go to a worker, which can spill them to disk, and from there to the others.
 SCATTER_BYTES = 8 * 2**20
 SCATTER_REPLICAS = 2
+OUTCOMES_AT_ONCE = 200
 
 # NoWorkerError is newer than the oldest distributed that we take.
 _NO_WORKER: tuple[type[BaseException], ...] = tuple(
@@ -44,12 +46,14 @@ _NO_WORKER: tuple[type[BaseException], ...] = tuple(
 class DaskFuture:
     """A `distributed.Future` behind the engine's Protocol."""
 
-    __slots__ = ("_engine", "_future", "_parcels")
+    __slots__ = ("__weakref__", "_engine", "_future", "_parcels", "small_outcome")
 
     def __init__(self, engine: DaskEngine, future: distributed.Future, parcels: Sequence[Parcel]) -> None:
         self._engine = engine
         self._future = future
         self._parcels = parcels  # kept until the task has had its use of them
+        self.small_outcome: bytes | None = None
+        """Pickled, if it came along with another's."""
 
     @property
     def future(self) -> distributed.Future:
@@ -62,6 +66,10 @@ class DaskFuture:
 
     def result(self) -> Any:
         """See `EngineFuture.result`."""
+        if self.small_outcome is None:
+            self._engine.fetch_small_outcomes(self)
+        if self.small_outcome is not None:
+            return pickle.loads(self.small_outcome)  # noqa: S301 - from our own workers
         return self._future.result()
 
     def done(self) -> bool:
@@ -82,6 +90,7 @@ class DaskFuture:
 
         def done(_: distributed.Future) -> None:
             self._parcels = ()
+            self._engine.note_end(self)
             fn()
 
         self._future.add_done_callback(done)
@@ -113,6 +122,7 @@ class DaskEngine:
         self._local_cluster = local_cluster
         self._closed = False
         self._startup_failure: str | None = None
+        self._ended: weakref.WeakValueDictionary[str, DaskFuture] = weakref.WeakValueDictionary()
         client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
 
     @property
@@ -178,6 +188,33 @@ class DaskEngine:
             resources=_resources(call.needs),
         )
         return DaskFuture(self, future, call.parcels)
+
+    def note_end(self, future: DaskFuture) -> None:
+        """Take note that the outcome of a task could be fetched.
+
+        Args:
+            future: has ended.
+        """
+        self._ended[future.future.key] = future
+
+    def fetch_small_outcomes(self, wanted: DaskFuture) -> None:
+        """Fetch an outcome, if it is small, and with it others of tasks that have ended: they will be asked for too.
+
+        Args:
+            wanted: has ended.
+        """
+        batch = {wanted.future.key: wanted}
+        while len(batch) < OUTCOMES_AT_ONCE:
+            try:
+                key, future = self._ended.popitem()
+            except KeyError:
+                break
+            batch[key] = future
+        # Without an answer Dask's own way is left.
+        with contextlib.suppress(*TIMEOUTS, OSError, AttributeError):
+            answers = self._client.sync(getattr(self._client.scheduler, memory.OUTCOMES), keys=list(batch))
+            for key, outcome in answers.items():
+                batch[key].small_outcome = outcome
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""

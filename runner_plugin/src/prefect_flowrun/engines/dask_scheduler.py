@@ -3,7 +3,8 @@
 - Parcels: bytes that workers fetch when they first need them. Not as Dask data: a task is only ever placed on workers
   that hold what it depends on, so the first worker to hold Prefect's context would get all the tasks of a small flow.
 - Starts: how often a task was begun. Dask counts for every task that was with a lost worker, begun or not.
-- Outcomes: small results of tasks that have ended. Dask would run a finished task again if its result is lost.
+- Outcomes: small results of tasks that have ended. Dask would run a finished task again if its result is lost; and the
+  driver gets many of them with one question, where Dask would ask each worker for each.
 
 A plugin of the scheduler, registered by the client. Imports no prefect: the scheduler would be busy for a second.
 """
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from distributed.scheduler import Scheduler
 
 NAME = "flowrun"
-PUT, GET, START = "flowrun_put", "flowrun_get", "flowrun_start"
+PUT, GET, START, OUTCOMES = "flowrun_put", "flowrun_get", "flowrun_start", "flowrun_outcomes"
 DROP, FINISH = "flowrun-drop", "flowrun-finish"
 
 
@@ -38,7 +39,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         Args:
             scheduler: the scheduler.
         """
-        scheduler.handlers.update({PUT: self._put, GET: self._get, START: self._start})
+        scheduler.handlers.update({PUT: self._put, GET: self._get, START: self._start, OUTCOMES: self._get_outcomes})
         scheduler.stream_handlers.update({DROP: self._drop, FINISH: self._finish})
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
@@ -62,6 +63,9 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _start(self, key: str) -> tuple[int, bytes | None]:
         self._starts[key] = self._starts.get(key, 0) + 1
         return self._starts[key], self._outcomes.get(key)
+
+    def _get_outcomes(self, keys: list[str]) -> dict[str, bytes]:
+        return {key: self._outcomes[key] for key in keys if key in self._outcomes}
 
     def _drop(self, parcel: str, **_: Any) -> None:
         self._parcels.pop(parcel, None)
