@@ -46,9 +46,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if not session.config.getoption("--write-table"):
         return
+    # An interrupted run, or one without a server, would write a table with rows missing, or none at all.
+    if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not table.outcomes:
+        raise pytest.UsageError("--write-table: the suite did not run to its end; the table is left as it is")
     if missing := table.missing():
         raise pytest.UsageError(f"--write-table needs the whole suite; not run with every runner: {', '.join(missing)}")
     TABLE.write_text(table.render())
