@@ -38,11 +38,22 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         super().__init__(task_run_id, wrapped_future)
         self._engine = engine
         self._lock = threading.Lock()
+        self._kept = self._let_go = False
 
     @property
     def engine(self) -> Engine:
         """The connection that the task was submitted through."""
         return self._engine
+
+    def keep_on_cluster(self) -> bool:
+        """Have the outcome stay on the cluster, for another task.
+
+        Returns:
+            Whether it is there; if not, it has to travel from here.
+        """
+        with self._lock:
+            self._kept = True
+            return not self._let_go
 
     @property
     def state(self) -> State[Any]:
@@ -109,6 +120,7 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
                 failure = error
             else:
                 if isinstance(outcome, State):
+                    self._let_go = not self._kept and self._wrapped_future.let_go()
                     return outcome
                 return Crashed(message=f"The worker returned {type(outcome).__name__} instead of a state")
         # The task never got as far as Prefect's engine on a worker, or its worker took the state along. Without data in

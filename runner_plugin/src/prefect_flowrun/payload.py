@@ -89,7 +89,7 @@ class Upstream:
         Args:
             future: found somewhere in the parameters.
         """
-        if isinstance(future, ClusterFuture) and future.engine is self._engine:
+        if isinstance(future, ClusterFuture) and future.engine is self._engine and future.keep_on_cluster():
             index = self._index_of.setdefault(future.task_run_id, len(self.futures))
             if index == len(self.futures):
                 self.futures.append(future.wrapped_future)

@@ -29,6 +29,9 @@ class StandInFuture:
     def result(self) -> Any:
         return self.inner.result()
 
+    def let_go(self):
+        return False
+
     def done(self) -> bool:
         return self.inner.done()
 

@@ -31,6 +31,15 @@ class EngineFuture(Protocol):
     def result(self) -> Any:
         """Return what the worker's function returned, waiting for it; raise what kept it from returning."""
 
+    def let_go(self) -> bool:
+        """Have the cluster forget the outcome if it is small; only after `result` has returned it.
+
+        Thousands of futures that a flow keeps would otherwise keep as many objects on the cluster and here.
+
+        Returns:
+            Whether it is forgotten; the future can then no longer be the upstream of another task.
+        """
+
     def done(self) -> bool:
         """Tell whether the work has ended, in whatever way."""
 

@@ -46,12 +46,13 @@ _NO_WORKER: tuple[type[BaseException], ...] = tuple(
 class DaskFuture:
     """A `distributed.Future` behind the engine's Protocol."""
 
-    __slots__ = ("__weakref__", "_engine", "_future", "_parcels", "small_outcome")
+    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "_parcels", "small_outcome")
 
     def __init__(self, engine: DaskEngine, future: distributed.Future, parcels: Sequence[Parcel]) -> None:
         self._engine = engine
         self._future = future
         self._parcels = parcels  # kept until the task has had its use of them
+        self._let_go = False
         self.small_outcome: bytes | None = None
         """Pickled, if it came along with another's."""
 
@@ -72,13 +73,22 @@ class DaskFuture:
             return pickle.loads(self.small_outcome)  # noqa: S301 - from our own workers
         return self._future.result()
 
+    def let_go(self) -> bool:
+        """See `EngineFuture.let_go`."""
+        if self.small_outcome is None:
+            return False
+        self.small_outcome = None
+        self._let_go = True
+        self._future.release()
+        return True
+
     def done(self) -> bool:
         """See `EngineFuture.done`."""
-        return cast("bool", self._future.done())
+        return self._let_go or cast("bool", self._future.done())
 
     def failure(self) -> BaseException | None:
         """See `EngineFuture.failure`."""
-        if self._future.status == "finished":
+        if self._let_go or self._future.status == "finished":
             return None
         if self._future.cancelled():
             message = "the cluster or the flow has given it up"

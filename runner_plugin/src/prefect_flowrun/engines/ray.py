@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.02
+SMALL_BYTES = 16 * 2**10
 LOCAL_PATIENCE_S = 60.0
 _KEPT_VARIANTS = 256
 # Ray's own words for what `needs` calls by resource names; others it takes as they are.
@@ -57,13 +58,14 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
 class RayFuture:
     """Two object references: one that is small and ends with the task, and the task's outcome."""
 
-    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "outcome")
+    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "outcome")
 
     def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, node: ray.ObjectRef) -> None:
         self._engine = engine
         self._end: concurrent.futures.Future[str] = node.future()
         self._given_up: BaseException | None = None
-        self.outcome = outcome
+        self._small = False
+        self.outcome: ray.ObjectRef | None = outcome
 
     def wait(self, timeout: float | None = None) -> bool:
         """See `EngineFuture.wait`."""
@@ -73,7 +75,16 @@ class RayFuture:
         """See `EngineFuture.result`."""
         self._engine.check_open()
         outcome = ray.get(self.outcome)
-        return outcome.open() if isinstance(outcome, ray_entry.Packed) else outcome
+        if not isinstance(outcome, ray_entry.Packed):
+            return outcome
+        self._small = len(outcome.data) <= SMALL_BYTES
+        return outcome.open()
+
+    def let_go(self) -> bool:
+        """See `EngineFuture.let_go`."""
+        if self._small:
+            self.outcome = None
+        return self._small
 
     def done(self) -> bool:
         """See `EngineFuture.done`."""
@@ -100,7 +111,8 @@ class RayFuture:
             error: why.
         """
         self._given_up = error
-        ray.cancel(self.outcome, force=False)
+        if self.outcome is not None:
+            ray.cancel(self.outcome, force=False)
 
     def abandon(self) -> None:
         """Let those who wait go: the cluster has been left."""
