@@ -21,6 +21,7 @@ from prefect_flowrun.engines.base import CoordinatorSpec
 from prefect_flowrun.engines.dask_coordinator import dask_coordinator
 from prefect_flowrun.engines.ray_coordinator import ray_coordinator
 
+POLL_S = 0.02
 # Enough for the farewell to the workers (20 ms); the interpreter's own end takes 0.3 s more, for nothing. Workers that
 # missed the farewell see the connection break.
 STOP_GRACE_S = 0.15
@@ -116,8 +117,18 @@ class Coordinators:
         if child is not None:
             _stop([child])
 
-    def check(self) -> str | None:
-        """Say which coordinator was lost, if one was; does not wait for the watching thread to get its turn."""
+    def check(self, patience_s: float = 0.0) -> str | None:
+        """Say which coordinator was lost, if one was; does not wait for the watching thread to get its turn.
+
+        Args:
+            patience_s: how long to wait for one that is about to end.
+        """
+        deadline = time.monotonic() + patience_s
+        while self._look() is None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return self.lost
+
+    def _look(self) -> str | None:
         for child in [] if self._stopping else list(self._children.values()):
             if self.lost is None and not child.told_to_stop and child.process.poll() is not None:
                 self.lost = child.obituary()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from prefect_flowrun.attempt import Attempt
 
 DRAIN_TIMEOUT_S = 5.0
+# A head notices that one of its processes has died a moment after Ray has told the driver.
+RAY_LOSS_PATIENCE_S = 0.3
 # When the process is being ended there is a second or so in all.
 HURRIED_DRAIN_TIMEOUT_S = 0.5
 
@@ -74,12 +76,21 @@ class Driver:
         return None
 
     def _cause_of(self, error: BaseException) -> Cause:
-        if self._shutdown.cause is not None:
-            return self._shutdown.cause
-        if isinstance(error, Terminated):
-            return self._shutdown.terminated()
+        cause = self._shutdown.cause
+        if cause is None and isinstance(error, Terminated):
+            cause = self._shutdown.terminated()
+        if cause is not None:
+            return self._why_terminated(cause)
         traceback.print_exception(error)
         return Cause(Reason.DRIVER_ERROR, f"{type(error).__name__}: {error}")
+
+    def _why_terminated(self, cause: Cause) -> Cause:
+        """Find out whether Ray has sent the SIGTERM: it does so to every driver whose raylet has died."""
+        on_ray = any(cluster.engine == "Ray" for cluster in self._env.clusters)
+        if cause.reason is not Reason.TERMINATED or not on_ray:
+            return cause
+        lost = self._coordinators.check(RAY_LOSS_PATIENCE_S)
+        return Cause(Reason.COORDINATOR_LOST, lost) if lost else cause
 
     def _crash(self, cause: Cause) -> Result:
         if self._attempt is not None:
