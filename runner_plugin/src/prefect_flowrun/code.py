@@ -7,6 +7,7 @@ ship them too.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import site
@@ -65,7 +66,8 @@ class FlowModules:
         self._withdrawn = True
         for name in self.registered:
             for pickler in (sys.modules[name] for name in _PICKLERS if name in sys.modules):
-                pickler.unregister_pickle_by_value(sys.modules[name])
+                with contextlib.suppress(ValueError):  # a pickler that was imported since
+                    pickler.unregister_pickle_by_value(sys.modules[name])
         found = bool(self.registered)
         self.registered.clear()
         return found

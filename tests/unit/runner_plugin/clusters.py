@@ -53,6 +53,9 @@ class RayWorker:
     def output(self) -> str:
         return self.log.read_text()
 
+    def poll(self) -> int | None:
+        return self.process.poll()
+
     def stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()

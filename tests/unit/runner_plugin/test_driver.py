@@ -73,12 +73,11 @@ def test_futures_map_wait_helper_modules_and_exceptions_work_as_in_prefect(drive
     result = driven.finish()
     assert result["type"] == "COMPLETED", driven.output
     assert "caught no use for 7" in prefect_server.logs(result["flowRunId"])
-    # Task runs are linked to those whose futures they were given.
-    runs = prefect_server.task_runs(result["flowRunId"])
-    inputs = [
-        entry["id"] for run in runs for entries in run["task_inputs"].values() for entry in entries if "id" in entry
-    ]
-    assert len(set(inputs)) >= 4
+    # Task runs are linked to those whose futures they were given; the server records them from events, a little later.
+    deadline = time.monotonic() + 20
+    while len(linked := _upstream_ids(prefect_server, result["flowRunId"])) < 4 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(linked) >= 4
 
 
 def test_a_failing_flow_is_reported_with_its_error(drive, prefect_server):
@@ -267,3 +266,8 @@ def _scheduler_pid(driver_pid: int) -> int:
     children = Path(f"/proc/{driver_pid}/task/{driver_pid}/children").read_text().split()
     [pid] = [int(child) for child in children if b"dask_scheduler" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return pid
+
+
+def _upstream_ids(server, flow_run_id):
+    inputs = [run["task_inputs"] for run in server.task_runs(flow_run_id)]
+    return {entry["id"] for each in inputs for entries in each.values() for entry in entries if "id" in entry}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import importlib
 import json
+import logging
 import os
 import pickle
 import subprocess
@@ -29,6 +30,18 @@ from prefect_flowrun.progress import Progress
 from prefect_flowrun.target import UnknownClusterError
 
 CLUSTER = {"name": "default", "engine": "Dask", "address": "tcp://127.0.0.1:1", "port": 1, "httpPort": 2}
+
+
+@pytest.fixture
+def runner_log(caplog):
+    """What the runner logs. Prefect's set-up of the logs, once per process, keeps it from the root's handlers."""
+    logger = logging.getLogger("prefect.task_runner.cluster")
+    level = logger.level
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.INFO)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture
@@ -155,7 +168,7 @@ def test_threads_of_a_flow_may_submit_at_the_same_time(engine):
         assert [future.result() for future in futures] == [2] * 5
 
 
-def test_modules_that_cannot_travel_by_value_go_by_reference_instead(engine, tmp_path, monkeypatch, caplog):
+def test_modules_that_cannot_travel_by_value_go_by_reference_instead(engine, tmp_path, monkeypatch, runner_log):
     (tmp_path / "locked.py").write_text(
         "import threading\nLOCK = threading.Lock()\n\ndef double(x):\n    with LOCK:\n        return 2 * x\n"
     )
@@ -177,7 +190,7 @@ def test_modules_that_cannot_travel_by_value_go_by_reference_instead(engine, tmp
     with ClusterTaskRunner() as runner:
         assert runner.submit(use, {}).result() == 6
         assert runner.submit(use_name, {}).result() == 8
-    assert "must be installed on the workers" in caplog.text
+    assert "must be installed on the workers" in runner_log.text
     assert "locked" not in cloudpickle.list_registry_pickle_by_value()
 
 
@@ -186,7 +199,7 @@ def test_a_parameter_that_cannot_be_pickled_is_an_error_in_the_flow(engine):
         runner.submit(add, {"left": threading.Lock(), "right": 1})
 
 
-def test_a_clean_end_waits_no_longer_than_it_may(engine, caplog):
+def test_a_clean_end_waits_no_longer_than_it_may(engine, runner_log):
     engine.wait = lambda futures, timeout: len(futures)
 
     @flow(task_runner=ClusterTaskRunner(exit_timeout_s=0.1))
@@ -195,7 +208,7 @@ def test_a_clean_end_waits_no_longer_than_it_may(engine, caplog):
 
     forgetful(engine.gate)
     assert engine.calls == ["cancel 1", "drain"]
-    assert "1 task run(s) did not end within 0.1 s (exit_timeout_s)" in caplog.text
+    assert "1 task run(s) did not end within 0.1 s (exit_timeout_s)" in runner_log.text
 
 
 def test_a_flow_whose_tasks_have_ended_waits_for_nothing(engine):
@@ -361,11 +374,11 @@ def test_tasks_may_stay_in_the_process(prefect_server, monkeypatch, engine_name,
         assert local() == (os.getpid(), engine_name == "sequential")
 
 
-def test_a_prefect_that_was_not_tested_is_told(engine, monkeypatch, caplog):
+def test_a_prefect_that_was_not_tested_is_told(engine, monkeypatch, runner_log):
     monkeypatch.setattr("prefect.__version__", "9.9.9")
     with ClusterTaskRunner() as runner:
         runner.submit(add, {"left": 1, "right": 2}).wait()
-    assert "Prefect 9.9.9 is outside the range" in caplog.text
+    assert "Prefect 9.9.9 is outside the range" in runner_log.text
 
 
 def test_the_same_file_runs_on_a_local_dask_cluster_on_a_laptop_without_any_server(tmp_path):
