@@ -32,7 +32,7 @@ TASK_RUNS = {
     "03_dask.py": 8,
     "04_without_submit.py": 5,
     "05_ray.py": 8,
-    "06_subflows.py": 12,
+    "06_subflows.py": 15,  # 12, and one for each subflow
     "07_result_storage.py": 6,
     "08_resources.py": 8,
 }
