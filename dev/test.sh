@@ -24,7 +24,6 @@ tier() { # name, command...
 tier unit pytest tests/unit
 # The stock runners on clusters take most of the conformance suite's time and none of them is ours: `make conformance`.
 tier runner pytest tests/runner -k "not prefect-dask and not prefect-ray and not flowrun-threads"
-tier "runner on the oldest Prefect" dev/oldest.sh
 if dev/tools.sh; then
     tier chart helm-unittest charts/flowrun-operator
 else
