@@ -15,6 +15,7 @@ from typing import Any
 
 import memory
 import ours
+import ours_ray
 import peer
 import peer_setup
 import report
@@ -24,7 +25,7 @@ from recorder import KINDS, Recorder
 from settings import Settings, prepare, read_settings
 from timeline import Measurement, Run, interleaved, warm_up
 
-SECTIONS = ("first-task", "teardown", "memory", "writes")
+SECTIONS = ("first-task", "ray", "teardown", "memory", "writes")
 # Bars of section "teardown", in seconds.
 BARS = {"SIGKILL of the driver": 10.0, "FlowRun deleted": 10.0, "SIGKILL, no operator": 15.0}
 
@@ -66,6 +67,13 @@ def _measure(
 ) -> None:
     if {"first-task", "writes"} & set(chosen):
         _first_task(Measurement(kube, settings, recorder), systems, args.runs, chosen, results)
+    if "ray" in chosen:
+        print("\nFlowRun on Ray; warm-up, then", flush=True)
+        measurement = Measurement(kube, settings, recorder)
+        warm_up(measurement, [ours_ray])
+        found = interleaved(measurement, [ours_ray], args.runs)
+        results["ray"] = [asdict(run) for run in found]
+        print("\n" + report.stage_table(found) + "\n" + report.ray_line(found))
     if "teardown" in chosen:
         print("\nteardown, tasks running:", flush=True)
         results["teardown"] = teardown.measure(kube, settings, recorder, min(args.runs, 3))

@@ -14,7 +14,7 @@ def create(kube: Kube, settings: Settings, name: str, **parameters: float) -> No
     kube.create("flowruns", settings.namespace, flow_run(settings, name, parameters))
 
 
-def flow_run(settings: Settings, name: str, parameters: Raw) -> Raw:
+def flow_run(settings: Settings, name: str, parameters: Raw, engine: str = "Dask") -> Raw:
     return {
         "apiVersion": "flowrun.dev/v1alpha1",
         "kind": "FlowRun",
@@ -27,7 +27,7 @@ def flow_run(settings: Settings, name: str, parameters: Raw) -> Raw:
             "clusters": [
                 {
                     "name": "default",
-                    "engine": "Dask",
+                    "engine": engine,
                     "workers": {"replicas": settings.workers, "threads": 1, "resources": RESOURCES},
                 }
             ],

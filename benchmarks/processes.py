@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 DRIVER = (b"prefect_flowrun.driver", b"/flow.py\0")
-WORKER = (b"distributed.cli.dask_worker", b"dask\0worker")
+WORKER = (b"distributed.cli.dask_worker", b"prefect_flowrun.engines.ray_worker", b"dask\0worker")
 
 
 def find(run: str, commands: tuple[bytes, ...]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from settings import MEMORY_BAR_MB, RATIO_BAR, WRITES_BAR
+from settings import MEMORY_BAR_MB, RATIO_BAR, RAY_BAR_S, WRITES_BAR
 from timeline import STAGES, Run
 from writes import without_workers
 
@@ -54,6 +54,12 @@ def ratio_lines(runs: list[Run]) -> list[str]:
             bar = f" {verdict(max(seconds), 4.0, ' s')}" if system == "ours" else ""
             lines.append(f"worker pods gone after the flow's end, {system}: {spread(seconds)}{bar}")
     return lines
+
+
+def ray_line(runs: list[Run]) -> str:
+    """Return the bar of a start on Ray."""
+    seconds = values(runs, "ours-ray", "first_task")
+    return f"first task on Ray: {verdict(median(seconds), RAY_BAR_S, ' s')}" if seconds else "no run on Ray succeeded"
 
 
 def writes_table(runs: list[Run]) -> str:

@@ -14,6 +14,7 @@ RESOURCES: Raw = {"requests": {"cpu": "100m", "memory": "400Mi"}}
 OPERATOR = "app.kubernetes.io/component=operator"
 # The bars of the project; printed for information.
 RATIO_BAR = 0.62
+RAY_BAR_S = 9.5
 WRITES_BAR = 12
 MEMORY_BAR_MB = 150.0
 

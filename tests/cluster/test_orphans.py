@@ -1,0 +1,109 @@
+"""Many runs of all kinds, ended in all ways, several at a time: nothing stays but the records.
+
+FLOWRUN_ORPHAN_RUNS says how many (default 8; the published figures are for 20 and 100), FLOWRUN_ORPHAN_SEED which.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from cluster_tools import Cluster, Raw, code, flow_run, kill_driver
+
+RUNS = int(os.environ.get("FLOWRUN_ORPHAN_RUNS", "8"))
+SEED = int(os.environ.get("FLOWRUN_ORPHAN_SEED", "1"))
+AT_ONCE = 3
+RESOURCES = {"requests": {"cpu": "50m", "memory": "400Mi"}}
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+FLOWS = (
+    (Path(__file__).parent / "ray_flows.py").read_text()
+    + """
+
+@flow(task_runner=ClusterTaskRunner())
+def some(n: int = 3, seconds: float = 0.5, fail: bool = False) -> None:
+    hosts(n, seconds)
+    if fail:
+        raise ValueError("the flow's own error")
+"""
+)
+CLUSTERS: dict[str, Raw] = {
+    "dask": {"engine": "Dask", "workers": {"replicas": 2, "resources": RESOURCES}},
+    "ray": {"engine": "Ray", "workers": {"replicas": 1, "resources": RESOURCES}},
+    "dask-on-demand": {"engine": "Dask", "activation": "OnDemand", "workers": {"replicas": 1, "resources": RESOURCES}},
+    "ray-on-demand": {"engine": "Ray", "activation": "OnDemand", "workers": {"replicas": 1, "resources": RESOURCES}},
+    "dask-elastic": {"engine": "Dask", "workers": {"minReplicas": 0, "maxReplicas": 2, "resources": RESOURCES}},
+}
+ENDS = ("completes", "completes", "fails", "is cancelled", "is deleted", "driver is killed", "is suspended, cancelled")
+
+
+def one(ns: Cluster, number: int) -> tuple[str, str, str]:
+    """Start a run, end it, and return its name, its uid and how it was ended."""
+    chance = random.Random(SEED * 1000 + number)
+    kind, end = chance.choice(sorted(CLUSTERS)), chance.choice(ENDS)
+    name = f"r{number}"
+    patient = end in {"completes", "fails"}
+    parameters: dict[str, Any] = {"fail": end == "fails", "n": 3 if patient else 30, "seconds": 0.2 if patient else 2.0}
+    ns.apply(flow_run(name, "some", clusters=[{"name": "default", **CLUSTERS[kind]}], parameters=parameters))
+    uid = str(ns.run(name)["metadata"]["uid"])
+    if not patient:
+        time.sleep(chance.uniform(0, 12))
+        _end(ns, name, uid, end)
+    if end != "is deleted":
+        ns.wait_result(name, 180)
+    return name, uid, f"{kind} {end}"
+
+
+def _end(ns: Cluster, name: str, uid: str, end: str) -> None:
+    if end == "is deleted":
+        ns.kubectl("delete", "flowruns.flowrun.dev", name)
+    elif end == "driver is killed":
+        ns.wait_for(lambda: _killed(uid), 60, "a driver to kill")  # it may not have started yet
+    elif end.startswith("is suspended"):
+        _patch(ns, name, '{"spec":{"suspend":true}}')
+        time.sleep(2)
+        _patch(ns, name, '{"spec":{"cancel":true}}')
+    else:
+        _patch(ns, name, '{"spec":{"cancel":true}}')
+
+
+def _killed(uid: str) -> bool:
+    try:
+        kill_driver(uid)
+    except LookupError:
+        return False
+    return True
+
+
+def _patch(ns: Cluster, name: str, patch: str) -> None:
+    ns.kubectl("patch", "flowruns.flowrun.dev", name, "--type=merge", "-p", patch)
+
+
+def test_F24_F25_runs_that_ended_in_random_ways_leave_nothing_behind(ns: Cluster) -> None:
+    ns.apply(code(text=FLOWS))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ended = list(pool.map(lambda number: one(ns, number), range(RUNS)))
+    ns.wait_for(lambda: not left(ns), 15, f"nothing left: {left(ns)} of {ended}")
+
+    def unfinished() -> list[Raw]:
+        found = [(how, flow) for _, uid, how in ended for flow in ns.prefect_runs_of_uid(uid)]
+        return [{how: flow["state_name"]} for how, flow in found if flow["state_type"] not in FINAL]
+
+    ns.wait_for(lambda: not unfinished(), 30, f"every flow run has ended: {unfinished()}")
+
+
+def left(ns: Cluster) -> list[str]:
+    """Everything of ours in the namespace but FlowRuns, ended Jobs and their ended pods."""
+    kinds = ("services", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies")
+    found = [f"{kind}/{item['metadata']['name']}" for kind in kinds for item in ns.list(kind, "flowrun.dev/run")]
+    found += [f"taskclusters/{item['metadata']['name']}" for item in ns.list("taskclusters.flowrun.dev")]
+    for pod in ns.list("pods"):
+        ended = pod["status"].get("phase") in {"Succeeded", "Failed"}
+        driver = pod["metadata"]["labels"].get("flowrun.dev/role") == "driver"
+        if not (driver and ended):
+            found.append(f"pods/{pod['metadata']['name']}")
+    found += [f"jobs/{job['metadata']['name']}" for job in ns.list("jobs") if job["status"].get("active")]
+    return found
