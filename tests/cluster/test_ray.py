@@ -25,6 +25,28 @@ FLOWS = (Path(__file__).parent / "ray_flows.py").read_text()
 RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}}
 
 
+# What Ray compares is made to differ, as in an image of another Python: read when its module is first imported.
+ODD_PYTHON = """
+import importlib.abc, importlib.util, sys
+
+class Odd(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "ray._private.utils":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            version, _ = module.compute_version_info()
+            module.compute_version_info = lambda: (version, "3.9.99")
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Odd())
+"""
+
+
 def cluster_of(name: str, engine: str = "Ray", workers: Raw | None = None, **spec: Any) -> Raw:
     return {
         "name": name,
@@ -234,3 +256,28 @@ def test_F22_a_lost_ray_head_ends_the_attempt_in_seconds(ns: Cluster, process: b
     assert (result["status"], result["reason"]) == ("False", "CoordinatorLost"), ns.describe("r")
     ns.wait_for(lambda: not ns.workers("r"), 10, "workers gone")
     ns.wait_clean("r", 10)
+
+
+def test_a_ray_worker_of_another_python_is_told_with_both_versions(ns: Cluster) -> None:
+    # As an image of its own for the workers would: what Ray compares is made to differ.
+    files = code(text=FLOWS)
+    files["data"]["sitecustomize.py"] = ODD_PYTHON
+    workers = {
+        "env": [{"name": "PYTHONPATH", "value": "/odd"}],
+        "volumes": [{"name": "odd", "configMap": {"name": "code"}}],
+        "volumeMounts": [{"name": "odd", "mountPath": "/odd"}],
+    }
+    ns.apply(files, flow_run("r", "long_on_ray", clusters=[cluster_of("ray", workers=workers)]))
+    result = ns.wait_result("r", 60)
+    assert (result["status"], result["reason"]) == ("False", "VersionMismatch"), ns.describe("r")
+    assert "3.9.99" in result["message"]
+    ns.wait_clean("r", 15)
+
+
+def test_too_little_memory_for_a_ray_head_is_told_at_once(ns: Cluster) -> None:
+    run = flow_run("r", "unmodified", clusters=[cluster_of("ray")])
+    run["spec"]["driver"] = {"resources": {"limits": {"memory": "512Mi"}}}
+    ns.apply(code(text=FLOWS), run)
+    result = ns.wait_result("r", 10)
+    assert (result["status"], result["reason"]) == ("False", "InsufficientMemory")
+    assert not ns.list("pods")

@@ -61,6 +61,8 @@ class Result(ContractModel):
 
 # What a standalone cluster's coordinator says when it ends because nobody used it.
 IDLE = "Idle"
+# What a worker says that has another Ray or Python than its head.
+VERSION_MISMATCH = "VersionMismatch"
 
 
 def parse_result(text: str | None) -> Result | None:
@@ -73,11 +75,16 @@ def parse_result(text: str | None) -> Result | None:
         return None
 
 
-def parse_reason(text: str | None) -> str | None:
-    """Read the reason in a termination message that need not be a whole result."""
+class LastWords(ContractModel):
+    """What a coordinator or a worker says of its end, in its termination message."""
+
+    reason: str
+    message: str = ""
+
+
+def parse_last_words(text: str | None) -> LastWords | None:
+    """Read a termination message that need not be a whole result; None when it is none of ours."""
     try:
-        said = json.loads(text or "")
+        return LastWords.model_validate(json.loads(text or ""))
     except (ValueError, RecursionError):
         return None
-    reason = said.get("reason") if isinstance(said, dict) else None
-    return reason if isinstance(reason, str) else None

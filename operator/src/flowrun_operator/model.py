@@ -114,6 +114,8 @@ class AttemptView:
     worker_pods: int = 0
     # Of these, how many have not ended yet.
     live_workers: int = 0
+    # What a worker said that can never work in this cluster: it has another Ray or Python than the driver.
+    unfit_worker: str | None = None
     # The API server itself said that there is no such Job: its absence from the cache proves nothing (F06).
     job_gone: bool = False
 

@@ -20,6 +20,7 @@ from flowrun_operator.decide.start import start
 from flowrun_operator.decide.startup import startup
 from flowrun_operator.decide.suspension import suspension
 from flowrun_operator.decide.validity import validity
+from flowrun_operator.decide.versions import versions
 from flowrun_operator.model import RunView
 
 __all__ = ["POLICIES", "decide_cluster", "decide_run", "verdict_on"]
@@ -33,6 +34,7 @@ POLICIES: tuple[Policy, ...] = (
     validity,
     suspension,
     retry,
+    versions,
     startup,
     start,
 )

@@ -14,7 +14,7 @@ from flowrun_operator.api.naming import coordinator_name
 from flowrun_operator.api.taskcluster import IdleAction
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.children import completed, coordinator_pod, token_of_its_own
-from flowrun_operator.contract import IDLE, parse_reason
+from flowrun_operator.contract import IDLE, parse_last_words
 from flowrun_operator.decide.cluster_actions import explain_silent, next_look_s, worker_actions
 from flowrun_operator.decide.cluster_status import cluster_status, not_ready, workers_ready
 from flowrun_operator.decide.conditions import condition
@@ -131,7 +131,10 @@ def _coordinator_problem(view: ClusterView) -> Problem | None:
 
 def _ended_idle(pod: PodFacts) -> bool:
     end = pod.terminated
-    return end is not None and end.exit_code == 0 and parse_reason(end.message) == IDLE
+    if end is None or end.exit_code != 0:
+        return False
+    said = parse_last_words(end.message)
+    return said is not None and said.reason == IDLE
 
 
 def _all_pods(view: ClusterView) -> list[Action]:

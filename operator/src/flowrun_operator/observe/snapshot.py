@@ -18,6 +18,7 @@ from flowrun_operator.api.constants import (
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
 from flowrun_operator.api.naming import worker_index
 from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_operator.contract import VERSION_MISMATCH, parse_last_words
 from flowrun_operator.model import (
     AttemptView,
     ClusterFacts,
@@ -80,6 +81,7 @@ def run_view(
             clusters=tuple(_cluster_facts(c) for c in all_clusters if owner_uid(c) == job.uid),
             worker_pods=sum(1 for p in workers[number] if not p.deleting),
             live_workers=sum(1 for p in workers[number] if p.live),
+            unfit_worker=next((said for p in workers[number] if (said := _unfit(p)) is not None), None),
         )
         for number, job in sorted(numbers.items())
     )
@@ -130,6 +132,14 @@ def cluster_view(
         coordinator=coordinator,
         defaults=defaults,
     )
+
+
+def _unfit(worker: PodFacts) -> str | None:
+    """Return what a worker said that found itself to be of another version than its cluster."""
+    said = parse_last_words(worker.terminated.message) if worker.terminated else None
+    if said is None or said.reason != VERSION_MISMATCH:
+        return None
+    return f"worker {worker.name}: {said.message}"
 
 
 def _own_attempt(cluster: TaskCluster) -> str:

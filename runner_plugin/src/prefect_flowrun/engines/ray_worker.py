@@ -7,7 +7,9 @@ the node ends or SIGTERM comes. Exit code 0 means that it was no accident.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import json
 import os
 import signal
 import socket
@@ -19,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NoReturn
 
+from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG
 from prefect_flowrun.engines import ray_settings
 from prefect_flowrun.engines.ray_node import NodeOptions, RayNode
 from prefect_flowrun.engines.ray_watch import HeadWatch
@@ -27,6 +30,10 @@ WATCH_INTERVAL_S = 0.1
 STOP_GRACE_S = 0.5
 # The GCS answers some 100 ms before the head's own node is known, and Ray would sleep for 2 s if it is not.
 HEAD_NODE_POLL_S = 0.05
+VERSION_MISMATCH = "VersionMismatch"
+# How Ray's own message begins when a node's Ray or Python is another than the head's.
+RAYS_MISMATCH = "Version mismatch:"
+MESSAGE_LENGTH = 1000
 
 
 class _Launcher:
@@ -66,6 +73,8 @@ class _Launcher:
         """End the process; the first thread to come here does it."""
         with self._leaving:
             _say(f"leaving: {why}")
+            if code:
+                _tell_operator(why)
             if self._node is not None:
                 self._node.stop(STOP_GRACE_S)
             os._exit(code)
@@ -163,6 +172,14 @@ def _thread(function: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=function, name=f"flowrun-{function.__name__.strip('_')}", daemon=True)
     thread.start()
     return thread
+
+
+def _tell_operator(why: str) -> None:
+    """Leave the reason where the operator reads it: a worker of another Ray can't tell the driver."""
+    reason = VERSION_MISMATCH if RAYS_MISMATCH in why else "WorkerFailed"
+    log = Path(os.environ.get("FLOWRUN_TERMINATION_LOG", DEFAULT_TERMINATION_LOG))
+    with contextlib.suppress(OSError):  # there is none outside a pod
+        log.write_text(json.dumps({"reason": reason, "message": why[:MESSAGE_LENGTH]}))
 
 
 def _say(message: str) -> None:
