@@ -39,7 +39,7 @@ build() { # name: builds it, and first what it adds to
   ids[$name]=$IMAGE_ID
 }
 
-mkdir -p "$LOCAL/log" "$CACHE"
+mkdir -p "$LOCAL/log" "$LOCAL/images" "$CACHE"
 provider=${IMAGE_REGISTRY:+existing}
 provider=${provider:-$(choose_provider)}
 [ "$provider" != existing ] || [ -n "${IMAGE_REGISTRY:-}" ] ||
@@ -58,4 +58,5 @@ write_build_secrets "$work"
 for name in "$@"; do
   build "$name"
   load_image "$provider" "$name" "$(tag_of "$name")" "${ids[$name]}"
+  echo "${ids[$name]}" >"$LOCAL/images/$name.id" # dev/install.sh restarts the operator when it is another one
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -80,7 +81,7 @@ class PodWatch:
     def __init__(self, ns: Cluster, cluster: str) -> None:
         command = ["kubectl", "--kubeconfig", ns.kubeconfig, "-n", ns.namespace, "get", "pods", "--watch"]
         command += ["-l", f"flowrun.dev/cluster={cluster}", "-o", "json", "--output-watch-events"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self.present: set[str] = set()
         self.spans: list[list[float]] = []
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -88,7 +89,8 @@ class PodWatch:
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
-        for event in _json_stream(iter(lambda: self._process.stdout.read(1 << 12), "")):
+        pipe = self._process.stdout.fileno()  # read as it comes, not when a buffer is full
+        for event in _json_stream(iter(lambda: os.read(pipe, 1 << 16), b"")):
             name = event["object"]["metadata"]["name"]
             if event["type"] == "DELETED":
                 self.present.discard(name)
@@ -103,10 +105,11 @@ class PodWatch:
         self._process.terminate()
 
 
-def _json_stream(chunks: Iterator[str]) -> Iterator[Raw]:
+def _json_stream(chunks: Iterator[bytes]) -> Iterator[Raw]:
     decoder, text = json.JSONDecoder(), ""
+    bytes_to_text = codecs.getincrementaldecoder("utf-8")()
     for chunk in chunks:
-        text += chunk
+        text += bytes_to_text.decode(chunk)
         while text := text.lstrip():
             try:
                 value, end = decoder.raw_decode(text)
@@ -210,11 +213,11 @@ def _live(ns: Cluster) -> int:
     ("function", "said"),
     [
         ("no_such_cluster", "no cluster named 'absent'"),
-        ("too_many", "asks for 9 workers of cluster 'burst'; the FlowRun allows 1 to 2"),
+        ("too_many", "asks for 9 workers of cluster 'burst'; the FlowRun allows 1 to 4"),
     ],
 )
 def test_what_the_run_does_not_have_is_told_by_name(ns: Cluster, function: str, said: str) -> None:
-    start(ns, function, cluster_of("burst", activation="OnDemand", workers={"replicas": 2}))
+    start(ns, function, elastic("burst", "Ray", 1, 4, activation="OnDemand"))
     result = ns.wait_result("r", 60)
     assert (result["status"], result["reason"]) == ("False", "FlowFailed"), ns.describe("r")
     assert said in result["message"]
