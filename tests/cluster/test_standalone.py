@@ -89,7 +89,7 @@ def test_a_local_script_uses_a_dask_cluster_through_a_port_forward_and_it_is_sca
 
 
 def test_a_pod_uses_a_ray_cluster_that_is_deleted_when_idle(ns: Cluster) -> None:
-    ns.apply(task_cluster("Ray", idleSeconds=6, idleAction="Delete"))
+    ns.apply(task_cluster("Ray", idleSeconds=20, idleAction="Delete"))
     ns.wait_for(lambda: ready_replicas(ns) == 1, 60, "one worker ready")
     token = next(s for s in ns.list("secrets") if s["metadata"]["name"].startswith("shared-ray-"))
     settings = {"secretKeyRef": {"name": token["metadata"]["name"], "key": "token"}}

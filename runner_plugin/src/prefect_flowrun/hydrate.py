@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from prefect.context import (
     AssetContext,
@@ -27,6 +29,7 @@ from prefect.logging.configuration import setup_logging
 
 R = TypeVar("R")
 
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # A flow alternates between few contexts at a time (tags, settings, parent tasks).
 _KEPT_PER_THREAD = 8
 # What tasks write into the context of their flow: each gets its own, or edges of one would appear at another.
@@ -96,12 +99,27 @@ class Hydrated:
 
     def _enter(self, serialized: dict[str, Any]) -> None:
         if settings := serialized.get("settings_context"):
+            _reach_api_from_here(settings.get("settings"), os.environ.get("PREFECT_API_URL"))
             self._stack.enter_context(SettingsContext(**settings))
         if not _logging_ready.is_set():
             _logging_ready.set()
             setup_logging()
         client = self._stack.enter_context(SyncClientContext()).client
         self._stack.enter_context(hydrated_context({**serialized, "settings_context": {}}, client=client))
+
+
+def _reach_api_from_here(settings: Any, own_url: str | None) -> None:
+    """Take this worker's own address of Prefect's API where the sender's leads to the sender's machine only.
+
+    A script that uses a TaskCluster through a port-forward mostly has one to Prefect, too.
+
+    Args:
+        settings: as they came; changed in place.
+        own_url: what this worker was started with.
+    """
+    api = settings.get("api") if isinstance(settings, dict) else None
+    if own_url and isinstance(api, dict) and urlsplit(str(api.get("url"))).hostname in _LOOPBACK:
+        api["url"] = own_url
 
 
 def hydrated(digest: bytes, load: Callable[[], dict[str, Any]]) -> Hydrated:

@@ -231,3 +231,25 @@ def test_a_worker_uses_its_own_key_where_none_travels(serialized, monkeypatch):
 
 def _api_key():
     return get_settings_context().settings.api.key.get_secret_value()
+
+
+@pytest.mark.parametrize(
+    ("sent", "own", "used"),
+    [
+        ("http://127.0.0.1:35725/api", "http://prefect.flowrun-system.svc:4200/api", "own"),
+        ("http://localhost:4200/api", "http://prefect.flowrun-system.svc:4200/api", "own"),
+        ("http://[::1]:4200/api", "https://prefect.example.com/api", "own"),
+        ("https://prefect.example.com/api", "http://prefect.flowrun-system.svc:4200/api", "sent"),
+        ("http://127.0.0.1:35725/api", None, "sent"),
+        (None, "http://prefect.flowrun-system.svc:4200/api", "sent"),
+    ],
+)
+def test_a_worker_reaches_prefect_by_its_own_address_where_the_senders_is_of_the_senders_machine(sent, own, used):
+    settings = {"api": {"url": sent}}
+    hydrate._reach_api_from_here(settings, own)
+    assert settings["api"]["url"] == (own if used == "own" else sent)
+
+
+def test_a_context_without_api_settings_is_left_alone():
+    hydrate._reach_api_from_here(None, "http://prefect.example.com/api")
+    hydrate._reach_api_from_here({}, "http://prefect.example.com/api")
