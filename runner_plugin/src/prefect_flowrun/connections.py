@@ -1,7 +1,8 @@
 """Connections of this process to clusters, shared by the task runners that use them.
 
-The clusters of a FlowRun outlive any one flow: a subflow reuses its parent's connection, and the driver closes all at
-the end. A cluster on demand goes some seconds after the last runner that uses it, a local one (laptop) with it.
+The clusters of a FlowRun outlive any one flow: a subflow reuses its parent's connection, and all end with the driver.
+A cluster on demand goes some seconds after the last runner that uses it; a local one (laptop) goes with it, and a
+standalone TaskCluster is left with it.
 """
 
 from __future__ import annotations
@@ -169,7 +170,8 @@ def release(connection: Connection) -> None:
         connection.users -= 1
         if connection.users > 0 or slot.connection is not connection:
             return
-        if cluster is None:
+        # Others' clusters are left at once: they take note of who uses them, and a driver says no farewell when it ends.
+        if cluster is None or cluster.name.startswith(attached.PREFIX):
             _close(slot)
             return
         _lifecycle.forget(cluster)
