@@ -74,6 +74,7 @@ def _measure(
         found = interleaved(measurement, [ours_ray], args.runs)
         results["ray"] = [asdict(run) for run in found]
         print("\n" + report.stage_table(found) + "\n" + report.ray_line(found))
+        print(report.cpu_table(found, ours_ray.NAME))
     if "teardown" in chosen:
         print("\nteardown, tasks running:", flush=True)
         results["teardown"] = teardown.measure(kube, settings, recorder, min(args.runs, 3))

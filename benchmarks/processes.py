@@ -35,6 +35,41 @@ def find(run: str, commands: tuple[bytes, ...]) -> list[int]:
     return sorted(found)
 
 
+# What a process is, by a part of its command line; the first that fits counts.
+KINDS = (
+    ("Dask scheduler", b"dask_coordinator"),
+    ("Dask scheduler", b"distributed.cli.dask_scheduler"),
+    ("Dask worker", b"dask_worker"),
+    ("Ray head, GCS", b"gcs_server"),
+    ("Ray raylet", b"raylet/raylet"),
+    ("Ray task process", b"ray::"),
+    ("Ray task process", b"default_worker.py"),
+    ("Ray agent's stand-in", b"ray_agent.py"),
+    ("Ray head, launcher", b"prefect_flowrun.engines.ray_head"),
+    ("Ray worker, launcher", b"prefect_flowrun.engines.ray_worker"),
+    ("driver", b"prefect_flowrun.driver"),
+)
+
+
+def cpu_seconds(run: str) -> dict[str, float]:
+    """Return the CPU time of a run's live processes so far, with that of their ended children, by what they are.
+
+    Args:
+        run: value of BENCH_RUN in their environment.
+    """
+    found: dict[str, float] = {}
+    for pid in find(run, (b"",)):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        kind = next((kind for kind, part in KINDS if part in command), "others")
+        spent = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        found[kind] = found.get(kind, 0.0) + spent
+    return found
+
+
 class Ends:
     """Notes when processes end."""
 

@@ -56,6 +56,17 @@ def ratio_lines(runs: list[Run]) -> list[str]:
     return lines
 
 
+def cpu_table(runs: list[Run], system: str) -> str:
+    """Return the median CPU seconds until the flow's end, by kind of process."""
+    mine = [run.cpu for run in runs if run.system == system and run.cpu and not run.error]
+    if not mine:
+        return "CPU seconds: not measured (the node is not this machine)"
+    kinds = sorted({kind for cpu in mine for kind in cpu}, key=lambda k: -median(c.get(k, 0.0) for c in mine))
+    lines = [f"CPU seconds until the flow's end, {system}, median"]
+    lines += [f"  {kind:30}{median(cpu.get(kind, 0.0) for cpu in mine):6.2f}" for kind in kinds]
+    return "\n".join([*lines, f"  {'all':30}{median(sum(cpu.values()) for cpu in mine):6.2f}"])
+
+
 def ray_line(runs: list[Run]) -> str:
     """Return the bar of a start on Ray."""
     seconds = values(runs, "ours-ray", "first_task")

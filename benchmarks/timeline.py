@@ -46,6 +46,8 @@ class Run:
     writes: dict[str, dict[str, int]] = field(default_factory=dict)
     error: str = ""
     notes: list[str] = field(default_factory=list)
+    # CPU seconds by kind of process, until the flow has ended.
+    cpu: dict[str, float] = field(default_factory=dict)
 
 
 class Measurement:
@@ -92,6 +94,10 @@ class Measurement:
             "driver_exit": processes.Ends(processes.find(run.name, processes.DRIVER)),
             "worker_exit": processes.Ends(processes.find(run.name, processes.WORKER)),
         }
+        recorder.wait(
+            lambda: _told(recorder.logs[driver]) or self._finished_driver(driver), RUN_TIMEOUT_S, "the flow's end"
+        )
+        run.cpu = processes.cpu_seconds(run.name)
         recorder.wait(lambda: self._finished_driver(driver), RUN_TIMEOUT_S, "driver finished")
         if phase(recorder.present("pods", lambda p: p["metadata"]["name"] == driver)[0]) == "Failed":
             raise ValueError(recorder.logs[driver][-1].partition(" ")[2] if recorder.logs[driver] else "driver failed")

@@ -170,7 +170,7 @@ def release(connection: Connection) -> None:
         connection.users -= 1
         if connection.users > 0 or slot.connection is not connection:
             return
-        # Others' clusters are left at once: they take note of who uses them, and a driver says no farewell when it ends.
+        # Others' clusters are left at once: they take note of who uses them, and a driver ends without a farewell.
         if cluster is None or cluster.name.startswith(attached.PREFIX):
             _close(slot)
             return
