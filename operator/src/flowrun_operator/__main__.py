@@ -35,19 +35,45 @@ async def run(settings: Settings) -> None:
     Raises:
         LeaseLostError: Another operator may lead now.
     """
+    api_key = settings.prefect_api_key.get_secret_value() if settings.prefect_api_key else None
     lease_api = KubeClient(timeout_s=settings.renew_deadline_s / 2)  # its own connections: never behind other requests
     election = Election(lease_api, settings.terms()) if settings.leader_election else Unelected()
     metrics.LEADER.set_function(lambda: float(election.leading))
     kube = KubeClient(fence=election.fence)
-    api_key = settings.prefect_api_key.get_secret_value() if settings.prefect_api_key else None
     prefect = PrefectApi(settings.prefect_api_url, api_key)
     cache, queue = Cache(), WorkQueue()
     queue.accepting = False
-    actor = Actor(kube, prefect, cache, api_key)
-    reconciler = Reconciler(cache, queue, kube, actor, settings.defaults())
-    namespaces = settings.namespace_list
-    await asyncio.gather(lease_api.connect(), kube.connect())
-    ready = asyncio.Event()
+    reconciler = Reconciler(cache, queue, kube, Actor(kube, prefect, cache, api_key), settings.defaults())
+    try:
+        await asyncio.gather(lease_api.connect(), kube.connect())
+        await operate(settings, election, reconciler, kube, cache, queue)
+    finally:
+        await prefect.close()
+        await asyncio.gather(kube.close(), lease_api.close())
+
+
+async def operate(
+    settings: Settings,
+    election: Election | Unelected,
+    reconciler: Reconciler,
+    kube: KubeClient,
+    cache: Cache,
+    queue: WorkQueue,
+) -> None:
+    """Start all tasks, and stop them in order as soon as one ends.
+
+    Args:
+        settings: From the environment.
+        election: Says who leads.
+        reconciler: Works while this operator leads.
+        kube: For the resync.
+        cache: Filled, also while standing by.
+        queue: Closed while standing by.
+
+    Raises:
+        LeaseLostError: Another operator may lead now.
+    """
+    namespaces, ready = settings.namespace_list, asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
     server = await serve(
         settings.port,
@@ -55,12 +81,9 @@ async def run(settings: Settings) -> None:
         is_ready=lambda: ready.is_set() and not election.forbidden,
     )
     acting = asyncio.create_task(act(election, reconciler, cache, queue))
-    tasks += [
-        acting,
-        asyncio.create_task(watch(cache, queue, namespaces, ready)),
-        asyncio.create_task(resync_forever(kube, cache, queue, namespaces, keys_of)),
-        asyncio.create_task(stop_when_told(ready)),
-    ]
+    watching = asyncio.create_task(watch(cache, queue, namespaces, ready))
+    resyncing = asyncio.create_task(resync_forever(kube, cache, queue, namespaces, keys_of))
+    tasks += [acting, watching, resyncing, asyncio.create_task(stop_when_told(ready))]
     log.info("Operator %s started", __version__, extra={"namespaces": namespaces or "all"})
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -70,8 +93,6 @@ async def run(settings: Settings) -> None:
         await election.release()
         await cancel(*tasks)
         await server.cleanup()
-        await prefect.close()
-        await asyncio.gather(kube.close(), lease_api.close())
     for task in tasks:
         if not task.cancelled():
             task.result()
