@@ -96,6 +96,14 @@ capabilities:
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "metrics.serviceMonitor.enabled needs metrics.enabled" -}}
 {{- end -}}
+{{- with .Values.leaderElection -}}
+{{- if and (not .enabled) (gt (int $.Values.replicas) 1) -}}
+{{- fail "replicas above 1 need leaderElection.enabled: otherwise all of them act" -}}
+{{- end -}}
+{{- if or (le (int .leaseDurationSeconds) (int .renewDeadlineSeconds)) (le (int .renewDeadlineSeconds) (mul 2 (int .retryPeriodSeconds))) -}}
+{{- fail "leaderElection: leaseDurationSeconds must be above renewDeadlineSeconds, and that above twice retryPeriodSeconds" -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create: false needs serviceAccount.name" -}}
 {{- end -}}

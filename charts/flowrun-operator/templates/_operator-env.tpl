@@ -31,6 +31,24 @@
 - name: FLOWRUN_OPERATOR_PREFECT_UI_URL
   value: {{ . | quote }}
 {{- end }}
+- name: FLOWRUN_OPERATOR_LEADER_ELECTION
+  value: {{ .Values.leaderElection.enabled | quote }}
+{{- if .Values.leaderElection.enabled }}
+- name: FLOWRUN_OPERATOR_LEASE_NAME
+  value: {{ include "flowrun.operatorName" . | quote }}
+- name: FLOWRUN_OPERATOR_LEASE_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+- name: FLOWRUN_OPERATOR_LEASE_DURATION_S
+  value: {{ .Values.leaderElection.leaseDurationSeconds | quote }}
+- name: FLOWRUN_OPERATOR_RENEW_DEADLINE_S
+  value: {{ .Values.leaderElection.renewDeadlineSeconds | quote }}
+- name: FLOWRUN_OPERATOR_RETRY_PERIOD_S
+  value: {{ .Values.leaderElection.retryPeriodSeconds | quote }}
+- name: FLOWRUN_OPERATOR_IDENTITY
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end }}
 - name: FLOWRUN_OPERATOR_LOG_LEVEL
   value: {{ .Values.logLevel }}
 - name: FLOWRUN_OPERATOR_LOG_FORMAT

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import socket
+import uuid
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flowrun_operator.api.common import Engine, Resources
+from flowrun_operator.election.election import Terms
 from flowrun_operator.model import Defaults
+
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Settings(BaseSettings):
@@ -30,11 +36,39 @@ class Settings(BaseSettings):
     log_level: str = "info"
     log_format: Literal["json", "text"] = "json"
     port: int = 8080
+    # False: whoever starts the operator sees to it that there is only one.
+    leader_election: bool = True
+    lease_name: str = "flowrun-operator"
+    lease_namespace: str = ""  # empty: the operator's own; outside a cluster "default"
+    lease_duration_s: int = Field(default=15, ge=1)
+    renew_deadline_s: float = Field(default=10.0, gt=0)
+    retry_period_s: float = Field(default=2.0, gt=0)
+    # The chart gives the pod's name: a container that is restarted takes its own Lease up again without waiting.
+    identity: str = ""
+
+    @model_validator(mode="after")
+    def _lease_terms_fit(self) -> Self:
+        # Between deadline and end, a write that is under way comes to its end; within the deadline, more than one try.
+        if not self.lease_duration_s > self.renew_deadline_s > 2 * self.retry_period_s:
+            raise ValueError("lease_duration_s must be above renew_deadline_s, and that above twice retry_period_s")
+        return self
 
     @property
     def namespace_list(self) -> list[str]:
         """The namespaces to watch; empty for all."""
         return [name.strip() for name in self.namespaces.split(",") if name.strip()]
+
+    def terms(self) -> Terms:
+        """Return the terms of the election."""
+        own = _OWN_NAMESPACE.read_text().strip() if _OWN_NAMESPACE.exists() else "default"
+        return Terms(
+            namespace=self.lease_namespace or own,
+            name=self.lease_name,
+            identity=self.identity or f"{socket.gethostname()}_{uuid.uuid4()}",
+            duration_s=self.lease_duration_s,
+            renew_deadline_s=self.renew_deadline_s,
+            retry_period_s=self.retry_period_s,
+        )
 
     def defaults(self) -> Defaults:
         """Return the part of the settings that ends up in children."""

@@ -80,6 +80,7 @@ def _register_kind(
     @kopf.on.event(*resource, id=f"watch-{kind}", registry=registry)
     async def watch(event: kopf.RawEvent, **_: Any) -> None:
         metrics.WATCH_EVENTS.labels(kind).inc()
+        cache.complete = True  # or kopf would not have sent it
         raw = _plain(event["object"])
         if event["type"] == "DELETED":
             cache.forget(kind, raw)
@@ -87,6 +88,22 @@ def _register_kind(
             cache.feed(kind, raw)
         for key in keys_of(kind, raw):
             queue.put(key)
+
+
+def take_over(cache: Cache, queue: WorkQueue) -> None:
+    """Begin to act: take keys from now on, and look at everything that was learnt while standing by.
+
+    Args:
+        cache: What is known. If it is not complete, the events that complete it bring the keys.
+        queue: Filled.
+    """
+    queue.accepting = True
+    if not cache.complete:
+        return
+    for kind in RESOURCES:
+        for raw in cache.all(kind):
+            for key in keys_of(kind, raw):
+                queue.put(key)
 
 
 def keys_of(kind: str, raw: Raw) -> list[Key]:

@@ -47,3 +47,28 @@ def test_I5_the_key_is_neither_printed_nor_among_the_defaults(environment):
     assert "hunter2" not in repr(settings) + repr(settings.defaults())
     assert settings.prefect_api_key.get_secret_value() == "hunter2"
     assert settings.defaults().prefect_api_key_set is True
+
+
+def test_without_settings_there_is_an_election_under_a_name_of_its_own(environment):
+    first, second = environment().terms(), environment().terms()
+    assert (first.name, first.duration_s, first.renew_deadline_s, first.retry_period_s) == (
+        "flowrun-operator",
+        15,
+        10,
+        2,
+    )
+    assert first.identity != second.identity
+
+
+def test_the_lease_is_where_and_whose_it_is_told(environment):
+    terms = environment(LEASE_NAME="data-operator", LEASE_NAMESPACE="data", IDENTITY="pod-1").terms()
+    assert (terms.namespace, terms.name, terms.identity) == ("data", "data-operator", "pod-1")
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"LEASE_DURATION_S": "10"}, {"RENEW_DEADLINE_S": "15"}, {"RETRY_PERIOD_S": "5"}, {"RETRY_PERIOD_S": "0"}],
+)
+def test_F05_terms_that_do_not_keep_two_leaders_apart_are_refused(environment, terms):
+    with pytest.raises(ValueError, match=r"renew_deadline_s|greater than 0"):
+        environment(**terms)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from kubernetes.aio import client, config
@@ -29,6 +30,7 @@ _KINDS = {
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "Role": (_RBAC_API, "roles"),
     "RoleBinding": (_RBAC_API, "rolebindings"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
 }
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -38,10 +40,12 @@ class KubeClient:
 
     Args:
         timeout_s: Longest time for one request, in seconds.
+        fence: Asked right before every write: returns the seconds that it may take, or raises. None: all may pass.
     """
 
-    def __init__(self, timeout_s: float = 15.0) -> None:
+    def __init__(self, timeout_s: float = 15.0, fence: Callable[[], float] | None = None) -> None:
         self._timeout_s = timeout_s
+        self._fence = fence
         self._client: client.ApiClient | None = None
 
     async def connect(self) -> None:
@@ -66,6 +70,12 @@ class KubeClient:
             ApiError: Whatever the API server refused; `already_exists` when the name is taken.
         """
         return await self._request("POST", self._path(manifest["kind"], manifest["metadata"]["namespace"]), manifest)
+
+    async def replace(self, manifest: Raw) -> Raw:
+        """Replace an object, if it is still the one that was read (409 otherwise)."""
+        metadata = manifest["metadata"]
+        path = self._path(manifest["kind"], metadata["namespace"], metadata["name"])
+        return await self._request("PUT", path, manifest)
 
     async def get(self, kind: str, namespace: str, name: str) -> Raw:
         """Return one object, read from the server and not from any cache."""
@@ -120,9 +130,13 @@ class KubeClient:
             body=body,
             auth_settings=["BearerToken"],
         )
+        timeout_s = self._timeout_s
+        if method != "GET" and self._fence is not None:
+            # Here and not earlier: this process may have been paused at any point above.
+            timeout_s = min(timeout_s, self._fence())
         started = time.monotonic()
         try:
-            response = await self._client.call_api(*request, _request_timeout=self._timeout_s)
+            response = await self._client.call_api(*request, _request_timeout=timeout_s)
             data = await response.read()
         except (OSError, TimeoutError) as error:  # aiohttp's connection errors are OSErrors
             metrics.API_REQUESTS.labels(method, "error").inc()

@@ -31,6 +31,8 @@ class Cache:
         # Jobs of which the API server said that they don't exist, by (namespace, name).
         self.gone_jobs: set[tuple[str, str]] = set()
         self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
+        # Whether every kind has been listed once.
+        self.complete = False
 
     def feed(self, kind: str, raw: Raw) -> bool:
         """Store an object; return whether it was news."""

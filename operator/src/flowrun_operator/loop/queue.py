@@ -30,6 +30,8 @@ class WorkQueue:
         self._busy: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._wake = asyncio.Event()
+        # A standby takes no keys: nobody works on them, and those of objects long deleted would pile up.
+        self.accepting = True
 
     def __len__(self) -> int:
         return len(self._due)
@@ -41,6 +43,8 @@ class WorkQueue:
             key: What to reconcile.
             delay_s: Seconds from now.
         """
+        if not self.accepting:
+            return
         due = self._clock() + delay_s
         if key in self._due and self._due[key] <= due:
             return

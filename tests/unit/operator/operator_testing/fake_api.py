@@ -59,6 +59,10 @@ class FakeApi:
         items = [o for (k, ns, _), o in self.objects.items() if k == kind and namespace in ("", ns)]
         return {"items": copy.deepcopy(items)}
 
+    async def replace(self, manifest: Raw) -> Raw:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        return self._write("replace", kind, name, lambda: self._replace(manifest))
+
     async def patch_status(self, kind: str, namespace: str, name: str, status: Raw, resource_version: str) -> Raw:
         return self._write(
             "patch", kind, name, lambda: self._patch_status(kind, namespace, name, status, resource_version)
@@ -149,6 +153,14 @@ class FakeApi:
         if patched == raw.get("status"):
             return raw
         raw["status"] = patched
+        return self._changed(raw, "MODIFIED")
+
+    def _replace(self, manifest: Raw) -> Raw:
+        metadata = manifest["metadata"]
+        raw = self._existing(manifest["kind"], metadata["namespace"], metadata["name"])
+        if raw["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+            raise ApiError(409, "Conflict", "the object has been modified")
+        raw["spec"] = copy.deepcopy(manifest["spec"])
         return self._changed(raw, "MODIFIED")
 
     def _delete(self, kind: str, namespace: str, name: str, uid: str) -> Raw:
