@@ -279,7 +279,7 @@ def test_a_ray_worker_of_another_python_is_told_with_both_versions(ns: Cluster) 
 
 def test_too_little_memory_for_a_ray_head_is_told_at_once(ns: Cluster) -> None:
     run = flow_run("r", "unmodified", clusters=[cluster_of("ray")])
-    run["spec"]["driver"] = {"resources": {"limits": {"memory": "512Mi"}}}
+    run["spec"]["driver"] = {"resources": {"limits": {"memory": "256Mi"}}}
     ns.apply(code(text=FLOWS), run)
     result = ns.wait_result("r", 10)
     assert (result["status"], result["reason"]) == ("False", "InsufficientMemory")

@@ -16,7 +16,7 @@ from flowrun_operator.model import Defaults, Problem
 
 _MI = 2**20
 # The driver without coordinators: Prefect and a small flow.
-_DRIVER_FLOOR_BYTES = 384 * _MI
+_DRIVER_FLOOR_BYTES = 128 * _MI
 
 
 def run_shortage(run: FlowRun, defaults: Defaults) -> Problem | None:

@@ -1,7 +1,6 @@
 """Ray: the head is a child of the driver, workers are bare pods whose launcher waits for the head and joins it.
 
-Measured floors and the reasons for the settings: memory of the head and of a worker down to Ray's smallest object
-store (75 MiB), which `ray start` refuses to go below.
+Of the memory that its containers need 75 MiB are Ray's smallest object store, which a node refuses to go below.
 """
 
 from __future__ import annotations
@@ -44,12 +43,16 @@ _ENVIRONMENT: dict[str, str | int] = {
 class RayBuilder:
     """Builders of the Ray engine; see `EngineBuilder`."""
 
-    # Of 256Mi no object store is left; with 320Mi a worker with one task process limps.
-    worker_floor_bytes = 384 * _MI
+    # Measured with small tasks: with 192Mi Ray ends them for want of memory, 224Mi works.
+    worker_floor_bytes = 256 * _MI
 
     def coordinator_floor_bytes(self, *, dashboard: bool) -> int:
-        """Return what a head needs (384Mi fails, 512Mi limps; with dashboard 640Mi fails, 768Mi limps)."""
-        return (1024 if dashboard else 640) * _MI
+        """Return what a head needs.
+
+        Measured: driver and head together work in 224Mi. With a dashboard Ray's own agents are started too, and
+        `ray start --head` alone fails in 640Mi and limps in 768Mi.
+        """
+        return (1024 if dashboard else 192) * _MI
 
     def address(self, host: str, port: int) -> str:
         """Return the address of a head's GCS."""

@@ -21,16 +21,16 @@ def ray(memory=None, **more):
 # name, clusters, driver, what the message says
 TABLE = [
     ("no limit is known", [RAY], {}, None),
-    ("a worker at the floor", [ray("384Mi")], {}, None),
-    ("a worker below it", [ray("383Mi")], {}, "spec.clusters[0].workers.resources.limits.memory"),
+    ("a worker at the floor", [ray("256Mi")], {}, None),
+    ("a worker below it", [ray("255Mi")], {}, "spec.clusters[0].workers.resources.limits.memory"),
     ("the second cluster's worker", [DASK_CLUSTER, ray("100M")], {}, "spec.clusters[1].workers"),
     ("a small Dask worker is the user's business", [{**DASK_CLUSTER, "workers": limits("64Mi")}], {}, None),
     ("no quantity: the API server refuses the pod", [ray("lots")], {}, None),
-    ("a driver with room for its head", [RAY], limits("1Gi"), None),
-    ("a driver without", [RAY], limits("1000Mi"), "at least 1024Mi, it has 1000Mi: raise spec.driver.resources"),
-    ("a dashboard needs more", [ray(dashboard=True)], limits("1Gi"), "at least 1408Mi"),
-    ("two heads", [RAY, {**RAY, "name": "big"}], limits("1Gi"), "'gpu', 'big' needs"),
-    ("a head on demand too", [ray(activation="OnDemand")], limits("512Mi"), "at least 1024Mi"),
+    ("a driver with room for its head", [RAY], limits("320Mi"), None),
+    ("a driver without", [RAY], limits("300Mi"), "at least 320Mi, it has 300Mi: raise spec.driver.resources"),
+    ("a dashboard needs more", [ray(dashboard=True)], limits("1Gi"), "at least 1152Mi"),
+    ("two heads", [RAY, {**RAY, "name": "big"}], limits("511Mi"), "'gpu', 'big' needs"),
+    ("a head on demand too", [ray(activation="OnDemand")], limits("256Mi"), "at least 320Mi"),
     ("a driver with schedulers only", [DASK_CLUSTER], limits("128Mi"), None),
 ]
 
@@ -46,9 +46,9 @@ def test_memory_table(clusters, driver, said):
 
 
 def test_the_operators_defaults_count_where_the_run_says_nothing():
-    small = Resources(limits={"memory": "256Mi"})
+    small = Resources(limits={"memory": "200Mi"})
     assert run_shortage(a_run({"clusters": [RAY]}), replace(DEFAULTS, worker_resources=small)) is not None
-    head = replace(DEFAULTS, driver_resources=Resources(limits={"memory": "512Mi"}))
+    head = replace(DEFAULTS, driver_resources=Resources(limits={"memory": "256Mi"}))
     assert run_shortage(a_run({"clusters": [RAY]}), head) is not None
     with_head = replace(head, coordinator_resources={Engine.RAY: Resources(limits={"memory": "1Gi"})})
     assert run_shortage(a_run({"clusters": [RAY]}), with_head) is None
@@ -58,9 +58,9 @@ def test_the_operators_defaults_count_where_the_run_says_nothing():
     ("spec", "said"),
     [
         ({}, None),
-        ({"workers": {**limits("300Mi")}}, "spec.workers.resources"),
-        ({"coordinator": limits("512Mi")}, "spec.coordinator.resources"),
-        ({"coordinator": limits("640Mi")}, None),
+        ({"workers": {**limits("200Mi")}}, "spec.workers.resources"),
+        ({"coordinator": limits("128Mi")}, "spec.coordinator.resources"),
+        ({"coordinator": limits("192Mi")}, None),
         ({"coordinator": limits("640Mi"), "dashboard": True}, "at least 1024Mi"),
     ],
 )
