@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,21 +33,25 @@ _REASONS = {
 }
 
 
-def execute(client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun) -> State[Any]:
+def execute(
+    client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun, was_cancelled: Callable[[], bool]
+) -> State[Any]:
     """Run a flow to its end.
 
     Args:
         client: of the Prefect API.
         flow: the flow, sync or async, generator or not.
         flow_run: its record, not yet final; holds the parameters.
+        was_cancelled: tells, while the run is being ended from outside, whether a user has asked for that.
 
     Returns:
-        The state the flow run ended in.
+        The state the flow run ended in. Not final if the server did not let it run, e.g. because it is being cancelled.
 
     Raises:
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
     _leave_heartbeats_behind()
+    _tell_cancellations_from_crashes(was_cancelled)
     try:
         if flow.isgenerator:
             _consume(run_flow(flow, flow_run=flow_run), is_async=flow.isasync)
@@ -95,6 +99,18 @@ def _leave_heartbeats_behind() -> None:
     send_heartbeats = getattr(flow_engine, "_send_heartbeats", None)  # private: other versions may not have it
     if inspect.isfunction(send_heartbeats) and "join_on_exit" in inspect.signature(send_heartbeats).parameters:
         flow_engine._send_heartbeats = functools.partial(send_heartbeats, join_on_exit=False)
+
+
+def _tell_cancellations_from_crashes(was_cancelled: Callable[[], bool]) -> None:
+    """Have Prefect's engine end a run that a user has cancelled Cancelled, with its on_cancellation hooks.
+
+    It takes every SIGTERM for a crash unless the process of `prefect flow-run execute` has told it otherwise, which a
+    driver does without. Versions that do
+    not ask end the run Crashed, which `flow_run.finish` puts right.
+    """
+    original = getattr(flow_engine, "_termination_intent", None)  # private: other versions may not have it
+    if inspect.isfunction(original):
+        flow_engine._termination_intent = lambda: original() or ("cancel" if was_cancelled() else None)
 
 
 def _consume(generator: Any, *, is_async: bool) -> None:
