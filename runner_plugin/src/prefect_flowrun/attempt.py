@@ -14,8 +14,9 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_flowrun import connections, execute, flow_run, progress, redirect, takeover, timeline
+from prefect_flowrun import connections, ending, execute, flow_run, progress, redirect, takeover, timeline
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
+from prefect_flowrun.ending import EndLimit
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.options import engine_override
 from prefect_flowrun.scaling.kube import TaskClusters
@@ -123,10 +124,12 @@ class Attempt:
         question = partial(flow_run.cancellation_question, record.id, WATCH_TIMEOUT_S)
         watch = CancelWatch(question, self._shutdown.cancel)
         watch.start()
+        limit = EndLimit(record.id, self._prefect_is_away)
         try:
-            state = execute.execute(client, flow, record, self._was_cancelled)
+            state = execute.execute(client, flow, record, self._was_cancelled, limit)
         finally:
             watch.stop()
+            limit.stop()
         timeline.mark("flow ended")
         if not state.is_final():
             # Cancelled before it ran: the server does not let a run begin that is Cancelling.
@@ -147,6 +150,10 @@ class Attempt:
         # Its state is left alone: that driver may be alive.
         message = f"Another driver has this flow run in hand; attempt {self._env.attempt} does not run it twice"
         return self._failure(ResultType.CRASHED, Reason.DRIVER_ERROR, message)
+
+    def _prefect_is_away(self) -> None:
+        message = f"The flow has ended, but Prefect did not record its end within {ending.LIMIT_S:g} s"
+        self._shutdown.request(Reason.PREFECT_UNREACHABLE, message)
 
     def _was_cancelled(self) -> bool:
         """Tell whether a user has asked for the end that has come; the operator says so in Prefect before it kills."""

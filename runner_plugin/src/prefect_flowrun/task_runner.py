@@ -296,7 +296,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             versions.check(mine, theirs, node)
 
 
-def _cancel_threads(runner: ThreadPoolTaskRunner) -> None:
+def _cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
     """Cancel what has not begun, in a process that is being ended.
 
     Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.

@@ -27,7 +27,7 @@ def assert_cancelled(server, result, run_id):
     assert server.flow_run(run_id)["state_type"] == "CANCELLED"
 
 
-@pytest.mark.parametrize("function", ["held", "held_async"])
+@pytest.mark.parametrize("function", ["held", "held_async", "held_in_the_driver"])
 def test_F24_a_cancellation_in_prefect_ends_run_and_tasks_cancelled(drive, prefect_server, tmp_path, function):
     driven = drive(f"attempts.py:{function}", {"folder": str(tmp_path)}, **SOON)
     driven.wait_for_file(tmp_path / "held")
@@ -36,7 +36,7 @@ def test_F24_a_cancellation_in_prefect_ends_run_and_tasks_cancelled(drive, prefe
     assert_cancelled(prefect_server, driven.finish(timeout=30), run_id)
     assert prefect_server.task_states(run_id, expected=1) == ["CANCELLED"]
     driven.workers[0].wait(15)
-    if function == "held":
+    if function != "held_async":
         assert (tmp_path / "hook-CANCELLING").exists()
         assert not (tmp_path / "hook-CRASHED").exists()
 

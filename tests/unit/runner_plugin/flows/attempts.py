@@ -62,6 +62,11 @@ def held(folder):
     hold.submit(folder, "held").result()
 
 
+@flow(on_cancellation=[hook_ran], on_crashed=[hook_ran])
+def held_in_the_driver(folder):
+    hold(folder, "held")
+
+
 @flow(on_cancellation=[hook_ran], task_runner=ClusterTaskRunner())
 def held_on_own_runner(folder):
     hold.submit(folder, "held").result()
@@ -96,5 +101,11 @@ def fails_twice(folder):
 
 @flow
 def waits_for_the_gate(folder):
+    note(folder, "held")
+    wait_for(Path(folder) / "gate")
+
+
+@flow
+async def waits_for_the_gate_async(folder):
     note(folder, "held")
     wait_for(Path(folder) / "gate")
