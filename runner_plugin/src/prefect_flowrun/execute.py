@@ -19,7 +19,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.states import Failed
 
-from prefect_flowrun import connections
+from prefect_flowrun import connections, intent
 from prefect_flowrun import flow_run as records
 from prefect_flowrun.contract import Reason, Result, ResultType
 from prefect_flowrun.ending import EndLimit
@@ -58,7 +58,7 @@ def execute(
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
     _leave_heartbeats_behind()
-    _tell_cancellations_from_crashes(was_cancelled)
+    intent.tell_cancellations_from_crashes(was_cancelled)
     # The one that Prefect's engine uses too: see `flow_run.connected`.
     client._client.event_hooks = limit.hooks
     try:
@@ -110,18 +110,6 @@ def _leave_heartbeats_behind() -> None:
     send_heartbeats = getattr(flow_engine, "_send_heartbeats", None)  # private: other versions may not have it
     if inspect.isfunction(send_heartbeats) and "join_on_exit" in inspect.signature(send_heartbeats).parameters:
         flow_engine._send_heartbeats = functools.partial(send_heartbeats, join_on_exit=False)
-
-
-def _tell_cancellations_from_crashes(was_cancelled: Callable[[], bool]) -> None:
-    """Have Prefect's engine end a run that a user has cancelled Cancelled, with its on_cancellation hooks.
-
-    It takes every SIGTERM for a crash unless the process of `prefect flow-run execute` has told it otherwise, which a
-    driver does without. Versions that do
-    not ask end the run Crashed, which `flow_run.finish` puts right.
-    """
-    original = getattr(flow_engine, "_termination_intent", None)  # private: other versions may not have it
-    if inspect.isfunction(original):
-        flow_engine._termination_intent = lambda: original() or ("cancel" if was_cancelled() else None)
 
 
 async def _run_async(flow: Flow[..., Any], flow_run: FlowRun, limit: EndLimit) -> State[Any] | None:
