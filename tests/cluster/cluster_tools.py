@@ -153,8 +153,8 @@ class Cluster:
         return self.prefect_runs_of_uid(uid)
 
     def prefect_runs_of_uid(self, uid: str) -> list[Raw]:
-        keys = [f"flowrun-{uid}-{attempt}" for attempt in range(1, 6)]
-        found: list[Raw] = self.prefect("/flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": keys}}})
+        wanted = {"flow_runs": {"idempotency_key": {"any_": [f"flowrun-{uid}"]}}}
+        found: list[Raw] = self.prefect("/flow_runs/filter", wanted)
         return found
 
     def task_runs(self, flow_run_id: str) -> list[Raw]:

@@ -47,6 +47,7 @@ class PrefectServer:
     """The server of the session, and questions to it."""
 
     url: str
+    process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         self._client = httpx.Client(timeout=30)
@@ -122,7 +123,7 @@ def running_server(home: Path) -> Iterator[PrefectServer]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen([*command, "--no-ui"], env=env, stdout=log, stderr=log)
-    server = PrefectServer(f"http://127.0.0.1:{port}/api")
+    server = PrefectServer(f"http://127.0.0.1:{port}/api", process)
     try:
         _wait_until_healthy(server, process, home / "server.log")
         yield server

@@ -7,33 +7,41 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from prefect_flowrun import connections, execute, flow_run, progress, redirect, timeline
+from prefect_flowrun import connections, ending, execute, flow_run, progress, redirect, takeover, timeline
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
+from prefect_flowrun.ending import EndLimit
 from prefect_flowrun.load import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.options import engine_override
 from prefect_flowrun.scaling.kube import TaskClusters
 from prefect_flowrun.scaling.lifecycle import Lifecycle
-from prefect_flowrun.shutdown import Cause
+from prefect_flowrun.shutdown import Cause, Shutdown
+from prefect_flowrun.takeover import Course
+from prefect_flowrun.watch import CancelWatch
 
 if TYPE_CHECKING:
+    from prefect.flows import Flow
+
     from prefect_flowrun.coordinators import Coordinators
 
 API_TIMEOUT_S = float(os.environ.get("FLOWRUN_API_TIMEOUT_SECONDS", "20"))
 # When the process is being ended there is a second or so in all.
 HURRIED_API_TIMEOUT_S = 1.0
+WATCH_TIMEOUT_S = 5.0
 
 
 class Attempt:
     """What is known of the attempt so far, and how it ends."""
 
-    def __init__(self, env: DriverEnvironment, coordinators: Coordinators | None = None) -> None:
+    def __init__(self, env: DriverEnvironment, shutdown: Shutdown, coordinators: Coordinators | None = None) -> None:
         self._env = env
+        self._shutdown = shutdown
         connections.manage(Lifecycle(coordinators, TaskClusters.of_this_pod(env.namespace)))
         self._flow_run_id: UUID | None = None
 
@@ -69,19 +77,26 @@ class Attempt:
     def crash(self, cause: Cause) -> Result:
         """End the run from outside: set it Crashed in Prefect, or Cancelled if a user has asked for that.
 
+        A run that has completed meanwhile has completed.
+
         Args:
             cause: why.
         """
+        cancelled = cause.reason is Reason.FLOW_CANCELLED
+        kind = ResultType.CANCELLED if cancelled else ResultType.CRASHED
         if self._flow_run_id is None:
-            return self._failure(ResultType.CRASHED, cause.reason, cause.message)
+            return self._failure(kind, cause.reason, cause.message)
         try:
             # A client of its own: the run's may be busy, or in the hands of another thread.
-            state = flow_run.crash(flow_run.hurried_client(HURRIED_API_TIMEOUT_S), self._flow_run_id, cause.message)
+            with flow_run.hurried(HURRIED_API_TIMEOUT_S) as client:
+                state = flow_run.finish(
+                    client, self._flow_run_id, cause.message, cancelled=cancelled, patience=HURRIED_API_TIMEOUT_S
+                )
         except Exception as error:  # the operator repairs the state when it sees the result
             _say(f"The end of the run could not be reported to Prefect: {error}")
-            return self._failure(ResultType.CRASHED, cause.reason, cause.message)
-        if state.is_cancelled():
-            return self._failure(ResultType.CANCELLED, Reason.FLOW_CANCELLED, state.message or "")
+            return self._failure(kind, cause.reason, cause.message)
+        if state.is_completed() or state.is_cancelled():
+            return execute.classify(state, self._flow_run_id)
         return self._failure(ResultType.CRASHED, cause.reason, cause.message)
 
     def _run(self, client: SyncPrefectClient) -> Result:
@@ -94,13 +109,67 @@ class Attempt:
         connections.import_engines(self._env.clusters)
         record = self._create(client, flow.name)
         timeline.mark("flow run created")
-        if record.state is not None and record.state.is_final():
-            # A driver before this one has finished the attempt; running it again would do its work twice.
+        course = takeover.decide(
+            record.state.type.value if record.state else "PENDING",
+            takeover.owner_of(dict(record.labels)),
+            self._env.attempt,
+        )
+        if course is Course.TAKE_OVER:
+            record = flow_run.take_over(client, self._env, record, flow)
+        elif course is not Course.RUN:
+            return self._not_run(course, record)
+        return self._execute(client, flow, record)
+
+    def _execute(self, client: SyncPrefectClient, flow: Flow[..., Any], record: FlowRun) -> Result:
+        question = partial(flow_run.cancellation_question, record.id, WATCH_TIMEOUT_S)
+        watch = CancelWatch(question, self._shutdown.cancel)
+        watch.start()
+        limit = EndLimit(record.id, self._prefect_is_away)
+        try:
+            state = execute.execute(client, flow, record, self._was_cancelled, limit)
+        finally:
+            watch.stop()
+            limit.stop()
+        timeline.mark("flow ended")
+        if not state.is_final():
+            # Cancelled before it ran: the server does not let a run begin that is Cancelling.
+            return self.crash(Cause(Reason.DRIVER_ERROR, f"Prefect did not let the run go on: it is {state.name}"))
+        result = execute.classify(state, record.id)
+        if result.reason is Reason.CLUSTER_STARTUP_FAILED:
+            # Prefect took it for the flow's failure, which no other attempt would be allowed to run again.
+            return self.crash(Cause(result.reason, result.message))
+        return result
+
+    def _not_run(self, course: Course, record: FlowRun) -> Result:
+        """End without running the flow, and say why."""
+        if course is Course.CANCEL:
+            return self.crash(self._shutdown.cancelled())
+        if course is Course.REPORT and record.state is not None:
             _say(f"The flow run {record.id} has already ended; it is not run again")
             return execute.classify(record.state, record.id)
-        state = execute.execute(client, flow, record)
-        timeline.mark("flow ended")
-        return execute.classify(state, record.id)
+        # Its state is left alone: that driver may be alive.
+        message = f"Another driver has this flow run in hand; attempt {self._env.attempt} does not run it twice"
+        return self._failure(ResultType.CRASHED, Reason.DRIVER_ERROR, message)
+
+    def _prefect_is_away(self) -> None:
+        message = f"The flow has ended, but Prefect did not record its end within {ending.LIMIT_S:g} s"
+        self._shutdown.request(Reason.PREFECT_UNREACHABLE, message)
+
+    def _was_cancelled(self) -> bool:
+        """Tell whether a user has asked for the end that has come; the operator says so in Prefect before it kills."""
+        cause = self._shutdown.cause
+        if cause is not None and cause.reason is Reason.FLOW_CANCELLED:
+            return True
+        if self._flow_run_id is None:
+            return False
+        try:
+            with flow_run.cancellation_question(self._flow_run_id, HURRIED_API_TIMEOUT_S) as asked:
+                cancelled = asked()
+        except Exception:  # whatever keeps Prefect from answering: the end goes on
+            return False
+        if cancelled:
+            self._shutdown.cancelled()
+        return cancelled
 
     def _create(self, client: SyncPrefectClient, flow_name: str) -> FlowRun:
         record = flow_run.create(client, self._env, flow_name)

@@ -116,13 +116,13 @@ class DriverEnvironment(_Model):
 
     @property
     def flow_run_name(self) -> str:
-        """Name of this attempt's flow run in Prefect."""
-        return self.name if self.attempt == 1 else f"{self.name}-{self.attempt}"
+        """Name of the flow run in Prefect, which all attempts share."""
+        return self.name
 
     @property
     def idempotency_key(self) -> str:
-        """Key under which Prefect creates this attempt's flow run at most once."""
-        return f"flowrun-{self.uid}-{self.attempt}"
+        """Key under which Prefect creates the flow run of all attempts at most once."""
+        return f"flowrun-{self.uid}"
 
     @property
     def tags(self) -> list[str]:

@@ -34,6 +34,8 @@ DRAIN_TIMEOUT_S = 5.0
 RAY_LOSS_PATIENCE_S = 0.3
 # When the process is being ended there is a second or so in all.
 HURRIED_DRAIN_TIMEOUT_S = 0.5
+# A run that is cancelled in Prefect has all of its pods' 10 s, but nobody waits for its logs.
+CANCELLED_DRAIN_TIMEOUT_S = 2.0
 
 
 class Driver:
@@ -57,7 +59,7 @@ class Driver:
     def _run(self) -> Result:
         missing = self._start_coordinators()
         timeline.mark("coordinators started")
-        self._attempt = _new_attempt(self._env, self._coordinators)
+        self._attempt = _new_attempt(self._env, self._shutdown, self._coordinators)
         timeline.mark("prefect imported")
         if missing:
             return self._attempt.refuse(Reason.CLUSTER_STARTUP_FAILED, missing)
@@ -116,7 +118,7 @@ class Driver:
             return  # prefect was not even imported
         from prefect_flowrun.engines.drain import drain_process  # noqa: PLC0415 - see the module's docstring
 
-        drain_process(DRAIN_TIMEOUT_S if self._shutdown.cause is None else HURRIED_DRAIN_TIMEOUT_S)
+        drain_process(_drain_timeout(self._shutdown.cause))
 
 
 def main() -> None:
@@ -136,7 +138,7 @@ def main() -> None:
     Driver(env, shutdown).main()
 
 
-def _new_attempt(env: DriverEnvironment, coordinators: Coordinators) -> Attempt:
+def _new_attempt(env: DriverEnvironment, shutdown: Shutdown, coordinators: Coordinators) -> Attempt:
     # The import allocates much and frees little: collecting in between is lost time (about a tenth of it).
     gc.disable()
     try:
@@ -144,7 +146,13 @@ def _new_attempt(env: DriverEnvironment, coordinators: Coordinators) -> Attempt:
     finally:
         gc.freeze()
         gc.enable()
-    return attempt.Attempt(env, coordinators)
+    return attempt.Attempt(env, shutdown, coordinators)
+
+
+def _drain_timeout(cause: Cause | None) -> float:
+    if cause is None:
+        return DRAIN_TIMEOUT_S
+    return CANCELLED_DRAIN_TIMEOUT_S if cause.reason is Reason.FLOW_CANCELLED else HURRIED_DRAIN_TIMEOUT_S
 
 
 def _end(result: Result, termination_log: Path) -> None:

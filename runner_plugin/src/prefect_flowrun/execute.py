@@ -6,21 +6,23 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow_engine
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import AsyncClientContext
 from prefect.exceptions import Abort, ParameterBindError, ParameterTypeError, Pause, SignatureMismatchError
 from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.states import Failed
 
-from prefect_flowrun import connections
+from prefect_flowrun import connections, intent
 from prefect_flowrun import flow_run as records
 from prefect_flowrun.contract import Reason, Result, ResultType
+from prefect_flowrun.ending import EndLimit
 
 # What Prefect's engine writes before the validation error.
 _INVALID_PARAMETERS = "Validation of flow parameters failed"
@@ -33,29 +35,42 @@ _REASONS = {
 }
 
 
-def execute(client: SyncPrefectClient, flow: Flow[..., Any], flow_run: FlowRun) -> State[Any]:
+def execute(
+    client: SyncPrefectClient,
+    flow: Flow[..., Any],
+    flow_run: FlowRun,
+    was_cancelled: Callable[[], bool],
+    limit: EndLimit,
+) -> State[Any]:
     """Run a flow to its end.
 
     Args:
         client: of the Prefect API.
         flow: the flow, sync or async, generator or not.
         flow_run: its record, not yet final; holds the parameters.
+        was_cancelled: tells, while the run is being ended from outside, whether a user has asked for that.
+        limit: to how long its end waits for Prefect.
 
     Returns:
-        The state the flow run ended in.
+        The state the flow run ended in. Not final if the server did not let it run, e.g. because it is being cancelled.
 
     Raises:
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
     _leave_heartbeats_behind()
+    intent.tell_cancellations_from_crashes(was_cancelled)
+    # The one that Prefect's engine uses too: see `flow_run.connected`.
+    client._client.event_hooks = limit.hooks
     try:
-        if flow.isgenerator:
-            _consume(run_flow(flow, flow_run=flow_run), is_async=flow.isasync)
-            return _recorded_state(client, flow_run.id)
-        outcome = run_flow(flow, flow_run=flow_run, return_type="state")
-        if asyncio.iscoroutine(outcome):
-            outcome = asyncio.run(outcome)
-        return cast("State[Any]", outcome)
+        if flow.isasync:
+            outcome = asyncio.run(_run_async(flow, flow_run, limit))
+        elif flow.isgenerator:
+            for _ in cast("Generator[Any, None, None]", run_flow(flow, flow_run=flow_run)):
+                pass
+            outcome = None
+        else:
+            outcome = cast("State[Any]", run_flow(flow, flow_run=flow_run, return_type="state"))
+        return outcome or _recorded_state(client, flow_run.id)
     except (ParameterTypeError, ParameterBindError, SignatureMismatchError) as error:
         # Names that the flow does not have: found before Prefect's engine has taken the run in hand.
         return records.fail(client, flow_run.id, f"{_INVALID_PARAMETERS} with error: {error}")
@@ -97,16 +112,15 @@ def _leave_heartbeats_behind() -> None:
         flow_engine._send_heartbeats = functools.partial(send_heartbeats, join_on_exit=False)
 
 
-def _consume(generator: Any, *, is_async: bool) -> None:
-    async def consume_async(items: AsyncGenerator[Any, None]) -> None:
-        async for _ in items:
+async def _run_async(flow: Flow[..., Any], flow_run: FlowRun, limit: EndLimit) -> State[Any] | None:
+    """Run an async flow; return its state, or None if it is a generator, of which Prefect returns none."""
+    async with AsyncClientContext() as context:
+        context.client._client.event_hooks = limit.async_hooks
+        if not flow.isgenerator:
+            return await cast("Awaitable[State[Any]]", run_flow(flow, flow_run=flow_run, return_type="state"))
+        async for _ in cast("AsyncGenerator[Any, None]", run_flow(flow, flow_run=flow_run)):
             pass
-
-    if is_async:
-        asyncio.run(consume_async(generator))
-    else:
-        for _ in cast("Generator[Any, None, None]", generator):
-            pass
+        return None
 
 
 def _recorded_state(client: SyncPrefectClient, flow_run_id: UUID) -> State[Any]:

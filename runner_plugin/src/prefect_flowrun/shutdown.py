@@ -1,6 +1,6 @@
-"""The end that is forced on a run: SIGTERM from outside, or a lost coordinator from inside.
+"""The end that is forced on a run: SIGTERM from outside, a lost coordinator, or a cancellation in Prefect.
 
-Both take the same road. Normally the main thread ends the flow: Prefect's engine (or, outside a flow, our handler)
+All take the same road. Normally the main thread ends the flow: Prefect's engine (or, outside a flow, our handler)
 raises an exception there, the state is reported and hooks run. But the main thread may be deep in a C call, or wait
 for task threads that can't be interrupted, so a watchdog thread gives it a short time and then ends the run itself.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -18,6 +19,8 @@ from prefect_flowrun.contract import Reason
 
 # The result has to be out within about 3 s of the signal.
 MAIN_THREAD_GRACE_S = 1.5
+# More for a run that a user has cancelled: his on_cancellation hooks run in the main thread.
+CANCELLATION_HOOKS_S = 2.5
 
 
 class Terminated(BaseException):
@@ -74,6 +77,15 @@ class Shutdown:
         self.cause = self.cause or Cause(Reason.TERMINATED, "The driver was told to stop (SIGTERM)")
         return self.cause
 
+    def cancelled(self) -> Cause:
+        """Note that a user has asked for the end, whatever else has been, and return the cause."""
+        self.cause = Cause(Reason.FLOW_CANCELLED, "The flow run was cancelled in Prefect")
+        return self.cause
+
+    def cancel(self) -> None:
+        """End the run because a user has cancelled it."""
+        self.request(Reason.FLOW_CANCELLED, "The flow run was cancelled in Prefect")
+
     def on_force(self, force: Callable[[Cause], None]) -> None:
         """Say what to do when the main thread does not end the run in time.
 
@@ -100,7 +112,10 @@ class Shutdown:
             pass
         with self._lock:
             self.terminated()
-        threading.Timer(MAIN_THREAD_GRACE_S, self._end_by_force).start()
+        time.sleep(MAIN_THREAD_GRACE_S)
+        if self.cause is not None and self.cause.reason is Reason.FLOW_CANCELLED and self._finisher is None:
+            time.sleep(CANCELLATION_HOOKS_S)
+        self._end_by_force()
 
     def _end_by_force(self) -> None:
         if self._finisher is None and self._force is not None and self.cause is not None:

@@ -202,7 +202,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             if runner._session is not None:
                 runner._session.cancel()
             if isinstance(runner._in_process, ThreadPoolTaskRunner):
-                runner._in_process.cancel_all()
+                _cancel_threads(runner._in_process)
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
@@ -219,7 +219,9 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                     session.wait(self.options.exit_timeout_s)
                 session.close(hurried=hurried)
         finally:
-            if in_process is not None:
+            if hurried and isinstance(in_process, ThreadPoolTaskRunner):
+                _cancel_threads(in_process)
+            elif in_process is not None:
                 in_process.__exit__(exc_type, exc_value, traceback)
             # A process that is being ended takes its clusters with it.
             if connection is not None and (not hurried or connection.cluster is None):
@@ -292,6 +294,14 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         mine = versions.collect(connection.engine.package)
         for node, theirs in connection.engine.versions(timeout).items():
             versions.check(mine, theirs, node)
+
+
+def _cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
+    """Cancel what has not begun, in a process that is being ended.
+
+    Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.
+    """
+    threading.Thread(target=runner.cancel_all, name="flowrun-cancel", daemon=True).start()
 
 
 def _failed(session: Session) -> bool:

@@ -38,13 +38,14 @@ def test_the_environment_is_read_whole():
     assert env.task_runners is RedirectPolicy.DEFAULT_ONLY
     assert env.clusters[0].http_port == 8787
     assert env.clusters[0].threads_per_worker == 1
-    assert env.idempotency_key == "flowrun-u-1-2"
-    assert env.flow_run_name == "etl-2"
     assert env.tags == ["flowrun", "flowrun:team/etl"]
 
 
-def test_the_first_attempt_bears_the_name_of_the_flowrun():
-    assert DriverEnvironment.from_env({**ENV, "FLOWRUN_ATTEMPT": "1"}).flow_run_name == "etl"
+@pytest.mark.parametrize("attempt", ["1", "2"])
+def test_all_attempts_are_one_flow_run_that_bears_the_name_of_the_flowrun(attempt):
+    env = DriverEnvironment.from_env({**ENV, "FLOWRUN_ATTEMPT": attempt})
+    assert (env.flow_run_name, env.idempotency_key) == ("etl", "flowrun-u-1")
+    assert env.labels["flowrun.dev/attempt"] == attempt
 
 
 def test_what_may_be_left_out_has_a_default():

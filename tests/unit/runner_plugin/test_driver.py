@@ -37,9 +37,9 @@ def test_the_flow_run_in_prefect_leads_back_to_the_flowrun_object(drive, prefect
     result = driven.finish()
     run = prefect_server.flow_run(result["flowRunId"])
     name, uid = driven.env["FLOWRUN_NAME"], driven.env["FLOWRUN_UID"]
-    assert run["name"] == f"{name}-2"
+    assert run["name"] == name
     assert set(run["tags"]) == {"flowrun", f"flowrun:team/{name}"}
-    assert run["idempotency_key"] == f"flowrun-{uid}-2"
+    assert run["idempotency_key"] == f"flowrun-{uid}"
     assert run["parameters"] == {"count": 1}
     assert {key: run["labels"][key] for key in run["labels"] if key.startswith("flowrun.dev/")} == {
         "flowrun.dev/name": name,

@@ -201,6 +201,7 @@ def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
     [
         ("prefect_flowrun", {"prefect", "pydantic", "distributed"}),
         ("prefect_flowrun.driver", {"prefect", "distributed", "httpx"}),
+        ("prefect_flowrun.report_end", {"prefect", "pydantic", "distributed"}),
         ("prefect_flowrun.engines.base", {"prefect", "pydantic", "distributed"}),
         ("prefect_flowrun.engines.dask_scheduler", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_entry", {"prefect", "pydantic"}),
