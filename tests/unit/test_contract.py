@@ -69,7 +69,7 @@ def test_a_standalone_clusters_coordinator_reads_its_contract_too() -> None:
 def test_both_sides_find_the_same_flow_run() -> None:
     from flowrun_operator.api.naming import idempotency_key
 
-    assert driver_side.DriverEnvironment.from_env(environment()).idempotency_key == idempotency_key("u-1", 2)
+    assert driver_side.DriverEnvironment.from_env(environment()).idempotency_key == idempotency_key("u-1")
 
 
 @pytest.mark.parametrize("reason", list(driver_side.Reason))

@@ -138,6 +138,7 @@ class Reconciler:
                 explanations=self._cache.explanations,
                 flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
                 gone_jobs=self._cache.gone_jobs_in(key.namespace),
+                told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
             )
             return decide_run(view, self._clock())
         siblings = family(raw) if at(raw, "spec", "flowRun") else standalone(key.name)
@@ -149,6 +150,7 @@ class Reconciler:
                 defaults=self._defaults,
                 problems=self._cache.problems_in(key.namespace),
                 explanations=self._cache.explanations,
+                run=self._cache.get("FlowRun", key.namespace, at(raw, "spec", "flowRun", "name") or ""),
             ),
             self._clock(),
         )
@@ -176,5 +178,6 @@ class Reconciler:
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then
         self._status_since.pop(key, None)
         self._cache.feed(key.kind, patched)
-        if plan.final and key.kind == "FlowRun" and patched["status"].get("completionTime"):
+        ended = patched["status"].get("completionTime") and not present.get("completionTime")
+        if ended and key.kind == "FlowRun":
             metrics.RUNS_FINISHED.labels(patched["status"].get("state", "")).inc()
