@@ -42,7 +42,12 @@ TABLE = [
     ("but is not waited for without end", OVER, (an_attempt(),), True),
     ("a Job that is finished is nobody's to end", FIRST, (an_attempt(job=a_job(finished=True), driver=KILLED),), True),
     ("between two attempts", [closed(1, 100)], (an_attempt(driver=KILLED),), True),
-    ("all attempts count together", [closed(1, 100), attempt_status(2, age_s=5)], (an_attempt(2, driver=KILLED),), True),
+    (
+        "all attempts count together",
+        [closed(1, 100), attempt_status(2, age_s=5)],
+        (an_attempt(2, driver=KILLED),),
+        True,
+    ),
     ("a suspension stops the clock", [closed(1, 500, "Stopped")], (), False),
     (
         "it starts anew on resume",
