@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from flowrun_operator import metrics
 from flowrun_operator.decide import decide_cluster, decide_run
 from flowrun_operator.decide.plan import Confirm, Create, Plan
+from flowrun_operator.decide.unreadable import unreadable
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
@@ -101,7 +104,7 @@ class Reconciler:
         if raw is None:
             self._status_since.pop(key, None)
             return
-        plan = self._decide(key, raw)
+        plan = self._decide_or_say(key, raw)
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
         all_created = True
         for stage in (*plan.first, plan.actions):
@@ -125,6 +128,16 @@ class Reconciler:
                     self._queue.put(Key("TaskCluster", key.namespace, action.manifest["metadata"]["name"]))
             elif isinstance(action, Confirm):
                 self._queue.put(key)
+
+    def _decide_or_say(self, key: Key, raw: Raw) -> Plan:
+        """Decide; of a FlowRun that can't be read say why (F30)."""
+        try:
+            return self._decide(key, raw)
+        except ValidationError as error:
+            plan = unreadable(raw, error, self._clock()) if key.kind == "FlowRun" else None
+            if plan is None:
+                raise
+            return plan
 
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
