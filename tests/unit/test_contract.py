@@ -10,7 +10,7 @@ import pytest
 from flowrun_operator import contract as operator_side
 from flowrun_operator.api import FlowRun, TaskCluster
 from flowrun_operator.children import completed, coordinator_pod, driver_job
-from flowrun_operator.decide.outcome import _FLOW_REASONS
+from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.model import Defaults
 from prefect_flowrun import contract as driver_side
 
@@ -86,4 +86,4 @@ def test_the_operator_reads_every_result_that_the_driver_writes(reason: driver_s
 
 
 def test_the_reasons_that_are_not_retried_are_reasons_of_the_driver() -> None:
-    assert {reason.value for reason in driver_side.Reason} >= _FLOW_REASONS
+    assert {reason.value for reason in driver_side.Reason} >= CLASSES.keys()

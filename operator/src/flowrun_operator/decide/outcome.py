@@ -14,7 +14,7 @@ from flowrun_operator.decide.plan import AttemptOutcome
 from flowrun_operator.model import AttemptView, PodFacts, Problem, Terminated
 
 # Ends that come from the flow or its user; every other one is the infrastructure's.
-_CLASSES = {
+CLASSES = {
     "FlowFailed": FailureClass.FLOW,
     "FlowLoadFailed": FailureClass.FLOW,
     "FlowCancelled": FailureClass.USER,
@@ -94,7 +94,7 @@ def _class_of(result: Result) -> FailureClass | None:
         return None
     # Cancelled is cancelled, whatever words the driver has for it.
     default = FailureClass.USER if result.type is ResultType.CANCELLED else FailureClass.INFRASTRUCTURE
-    return _CLASSES.get(result.reason, default)
+    return CLASSES.get(result.reason, default)
 
 
 def _disrupted(driver: PodFacts, end: Terminated, why: Problem) -> AttemptOutcome:
