@@ -10,7 +10,7 @@ import pytest
 from flowrun_operator import contract as operator_side
 from flowrun_operator.api import FlowRun, TaskCluster
 from flowrun_operator.children import completed, coordinator_pod, driver_job
-from flowrun_operator.decide.outcome import _FLOW_REASONS
+from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.model import Defaults
 from prefect_flowrun import contract as driver_side
 
@@ -69,7 +69,7 @@ def test_a_standalone_clusters_coordinator_reads_its_contract_too() -> None:
 def test_both_sides_find_the_same_flow_run() -> None:
     from flowrun_operator.api.naming import idempotency_key
 
-    assert driver_side.DriverEnvironment.from_env(environment()).idempotency_key == idempotency_key("u-1", 2)
+    assert driver_side.DriverEnvironment.from_env(environment()).idempotency_key == idempotency_key("u-1")
 
 
 @pytest.mark.parametrize("reason", list(driver_side.Reason))
@@ -86,4 +86,4 @@ def test_the_operator_reads_every_result_that_the_driver_writes(reason: driver_s
 
 
 def test_the_reasons_that_are_not_retried_are_reasons_of_the_driver() -> None:
-    assert {reason.value for reason in driver_side.Reason} >= _FLOW_REASONS
+    assert {reason.value for reason in driver_side.Reason} >= CLASSES.keys()

@@ -61,11 +61,21 @@ class PodFacts:
     deleting: bool = False
     terminated: Terminated | None = None
     problem: Problem | None = None
+    node: str = ""
+    # The node does not answer: its containers may run on, and the API server goes on saying that they do.
+    unreachable: bool = False
+    # Why Kubernetes ends the pod: condition DisruptionTarget, or Kueue's TerminationTarget.
+    disruption: Problem | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no process of the main container runs any more, for certain (see `decide.fencing`)."""
+        return self.terminated is not None or self.phase in {"Succeeded", "Failed"}
 
     @property
     def live(self) -> bool:
         """Whether the pod runs or still may: neither ended nor being deleted."""
-        return not self.deleting and self.terminated is None and self.phase not in {"Succeeded", "Failed"}
+        return not self.deleting and not self.ended
 
     @property
     def silent(self) -> bool:
@@ -82,6 +92,7 @@ class JobFacts:
     created_at: datetime | None
     deleting: bool = False
     finished: bool = False
+    succeeded: bool = False
     # Set as soon as the Job is doomed (condition FailureTarget) or has failed.
     failure: Problem | None = None
     # Said by the job controller's events while it can't create the pod.
@@ -133,6 +144,11 @@ class RunView:
     gone_jobs: frozenset[str] = frozenset()
     # Prefect's record of the current attempt, once it was found.
     flow_run: PrefectFlowRun | None = None
+    # Every driver's pod of this run, those too whose Job is gone.
+    drivers: tuple[PodFacts, ...] = ()
+    # The Job that tells Prefect the end, and the last report that Prefect has heard from the operator (its id).
+    report_job: JobFacts | None = None
+    told: str = ""
 
     @property
     def finished(self) -> bool:

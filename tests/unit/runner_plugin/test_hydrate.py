@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import threading
 from contextvars import ContextVar
@@ -172,18 +173,31 @@ def test_an_error_leaves_the_context_usable(context):
     assert context.run(SEEN.get, None) == "nothing"
 
 
-def test_closing_closes_the_clients_and_may_be_done_twice(serialized):
+def test_closing_closes_the_async_client_and_may_be_done_twice(serialized):
     made = Hydrated(pickle.loads(serialized))
 
     async def open_async():
         return AsyncClientContext.get().client
 
-    sync_client = made.run(lambda: SyncClientContext.get().client, None)
     async_client = made.run_async(open_async, None)
     made.close()
     made.close()
-    assert sync_client._client.is_closed
     assert async_client._client.is_closed
+
+
+def test_contexts_of_a_thread_with_the_same_settings_share_a_client_that_is_closed_with_the_thread(serialized):
+    def work():
+        first, second = Hydrated(pickle.loads(serialized)), Hydrated(pickle.loads(serialized))
+        clients = [made.run(lambda: SyncClientContext.get().client, None) for made in (first, second)]
+        first.close()
+        assert clients[0] is clients[1]
+        assert not clients[1]._client.is_closed
+        second.close()
+        return clients[1]
+
+    client = in_new_thread(work)
+    gc.collect()
+    assert client._client.is_closed
 
 
 def test_a_thread_sets_a_context_up_once_and_each_thread_its_own(serialized):
@@ -210,9 +224,10 @@ def test_a_thread_keeps_few_contexts_and_closes_the_one_used_longest_ago(seriali
 
         a, b = get(b"a"), get(b"b")
         assert get(b"a") is a
-        client = b.run(lambda: SyncClientContext.get().client, None)
+        closed = []
+        b._stack.callback(closed.append, "b")
         get(b"c")
-        assert client._client.is_closed
+        assert closed == ["b"]
         assert get(b"a") is a
         return get(b"b") is not b
 
@@ -221,12 +236,15 @@ def test_a_thread_keeps_few_contexts_and_closes_the_one_used_longest_ago(seriali
 
 def test_a_worker_uses_its_own_key_where_none_travels(serialized, monkeypatch):
     monkeypatch.setenv("PREFECT_API_KEY", "the-workers-own")
-    made = Hydrated(pickle.loads(serialized))
-    try:
-        key = made.run(_api_key, None)
-    finally:
-        made.close()
-    assert key == "the-workers-own"
+
+    def work():
+        made = Hydrated(pickle.loads(serialized))
+        try:
+            return made.run(_api_key, None)
+        finally:
+            made.close()
+
+    assert in_new_thread(work) == "the-workers-own"
 
 
 def _api_key():

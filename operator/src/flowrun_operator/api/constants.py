@@ -10,6 +10,8 @@ LABEL_RUN = f"{GROUP}/run"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_CLUSTER = f"{GROUP}/cluster"
 LABEL_ROLE = f"{GROUP}/role"
+# On drivers: their Job may be gone before them, and another run may have had the same name.
+LABEL_RUN_UID = f"{GROUP}/run-uid"
 # On the children of a TaskCluster that belongs to no FlowRun, in place of the run's labels.
 LABEL_STANDALONE = f"{GROUP}/taskcluster"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -17,6 +19,8 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ROLE_DRIVER = "driver"
 ROLE_WORKER = "worker"
 ROLE_COORDINATOR = "coordinator"
+# Tells Prefect the end of a run whose key the operator may not read.
+ROLE_REPORT = "report"
 
 # The container that we look at in a pod; sidecars may stand beside it.
 MAIN_CONTAINER = "flowrun"

@@ -139,6 +139,7 @@ def flowrun_crd() -> dict[str, Any]:
     spec = structural(flowrun.FlowRunSpec)
     spec["x-kubernetes-validations"] = flowrun.SPEC_RULES
     spec["properties"]["flow"]["properties"]["source"]["x-kubernetes-validations"] = flowrun.SOURCE_RULES
+    spec["properties"]["deletionPolicy"]["x-kubernetes-validations"] = flowrun.DELETION_RULES
     cluster = spec["properties"]["clusters"]["items"]
     cluster["x-kubernetes-validations"] = clusters.CLUSTER_RULES
     cluster["properties"]["workers"]["x-kubernetes-validations"] = clusters.WORKERS_RULES

@@ -57,6 +57,30 @@ class RetryPolicy(ApiModel):
     max_infrastructure_retries: int = Field(0, ge=0, le=100)
 
 
+_KEEP_S = 3600
+
+
+class DeletionType(StrEnum):
+    """What becomes of the pods of a run that has ended."""
+
+    DELETE = "Delete"
+    KEEP_ON_FAILURE = "KeepOnFailure"
+
+
+class DeletionPolicy(ApiModel):
+    """Whether the workers' pods of a run that failed stay for a while, for debugging. Their processes end anyway."""
+
+    type: DeletionType = DeletionType.DELETE
+    keep_seconds: int | None = Field(
+        None, ge=1, le=604800, description="How long after the end; only with KeepOnFailure. Default: 3600."
+    )
+
+    @property
+    def kept_s(self) -> int:
+        """How long the pods of a failed run stay, in seconds."""
+        return 0 if self.type is DeletionType.DELETE else self.keep_seconds or _KEEP_S
+
+
 class FlowRunSpec(ApiModel):
     """What to run. Immutable but for `suspend`, `cancel` and `ttlSecondsAfterFinished`."""
 
@@ -76,11 +100,16 @@ class FlowRunSpec(ApiModel):
     )
     prefect: PrefectOptions = Field(default_factory=PrefectOptions)
     redirect_task_runners: TaskRunnerRedirect = TaskRunnerRedirect.ALL
-    active_deadline_seconds: int | None = Field(None, ge=1, description="Longest time an attempt may take.")
+    active_deadline_seconds: int | None = Field(
+        None,
+        ge=1,
+        description="Longest time for the whole run: all attempts and the waits between them, anew after a suspension.",
+    )
     startup_deadline_seconds: int = Field(
         900, ge=1, description="Longest time until the driver runs; then the attempt fails with what held it up."
     )
     retry_policy: RetryPolicy = Field(default_factory=RetryPolicy)
+    deletion_policy: DeletionPolicy = Field(default_factory=DeletionPolicy)
     ttl_seconds_after_finished: int = Field(
         86400, ge=0, description="How long the record and the driver's log are kept after the end."
     )
@@ -89,14 +118,25 @@ class FlowRunSpec(ApiModel):
     managed_by: str = Field(MANAGER, max_length=63, description="The controller that reconciles this object.")
 
 
+class FailureClass(StrEnum):
+    """Whose move it is after an attempt that did not complete."""
+
+    FLOW = "Flow"  # the flow or its code: no other attempt
+    INFRASTRUCTURE = "Infrastructure"  # what it ran on: may be retried
+    USER = "User"  # what was asked for: a cancellation, a suspension, a deadline, a spec that can't work
+
+
 class AttemptStatus(ApiModel):
     """One driver and its clusters."""
 
     number: int
     start_time: Time | None = None
     completion_time: Time | None = None
+    failure_class: FailureClass | None = Field(
+        None, alias="class", description="Whose move it is: the flow's, the infrastructure's or the user's."
+    )
     reason: str | None = None
-    message: str | None = Field(None, max_length=4096)
+    message: str | None = Field(None, max_length=4096, description="What happened, with its evidence.")
 
 
 class PrefectFlowRun(ApiModel):
@@ -150,6 +190,14 @@ SPEC_RULES = [immutable(field, "create another FlowRun") for field in _FIELDS if
 SPEC_RULES.append(
     {"rule": "!oldSelf.cancel || self.cancel", "message": "a cancelled run stays cancelled", "fieldPath": ".cancel"}
 )
+
+DELETION_RULES = [
+    {
+        "rule": "!has(self.keepSeconds) || self.type == 'KeepOnFailure'",
+        "message": "keepSeconds has a meaning only with type KeepOnFailure",
+        "fieldPath": ".keepSeconds",
+    }
+]
 
 SOURCE_RULES = [
     {

@@ -19,6 +19,11 @@ def own_name(run: str, attempt: int, what: str, run_uid: str) -> str:
     return f"{run}-{attempt}-{what}-{run_uid[:8]}"
 
 
+def report_name(run: str, run_uid: str) -> str:
+    """Return the name of the Job that tells Prefect the end of a run; with the uid for the same reason."""
+    return f"{run}-report-{run_uid[:8]}"
+
+
 def coordinator_name(task_cluster: str) -> str:
     """Return the name of a standalone cluster's coordinator pod."""
     return f"{task_cluster}-coordinator"
@@ -36,6 +41,6 @@ def worker_index(task_cluster: str, pod: str) -> int | None:
     return int(tail) if pod.startswith(prefix) and tail.isdecimal() else None
 
 
-def idempotency_key(run_uid: str, attempt: int) -> str:
-    """Return the key by which driver and operator find the same Prefect flow run."""
-    return f"flowrun-{run_uid}-{attempt}"
+def idempotency_key(run_uid: str) -> str:
+    """Return the key by which drivers and operator find the same Prefect flow run: one for all attempts of a run."""
+    return f"flowrun-{run_uid}"

@@ -15,11 +15,12 @@ from flowrun_operator.api.constants import (
     MANAGER,
     ROLE_COORDINATOR,
     ROLE_DRIVER,
+    ROLE_REPORT,
     ROLE_WORKER,
 )
 from flowrun_operator.api.taskcluster import TaskCluster
 
-_COMPONENTS = {ROLE_DRIVER: "driver", ROLE_WORKER: "worker", ROLE_COORDINATOR: "coordinator"}
+_COMPONENTS = {ROLE_DRIVER: "driver", ROLE_WORKER: "worker", ROLE_COORDINATOR: "coordinator", ROLE_REPORT: "report"}
 
 
 def labels(run: str, attempt: int, *, role: str | None = None, cluster: str | None = None) -> dict[str, str]:

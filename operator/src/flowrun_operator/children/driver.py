@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from flowrun_operator.api.common import Resources
-from flowrun_operator.api.constants import ROLE_DRIVER
+from flowrun_operator.api.constants import LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_operator.api.flowrun import FlowRun, TaskRunnerRedirect
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.build.labels import labels, owner
@@ -30,21 +30,27 @@ _REDIRECT = {
 }
 
 
-def driver_job(run: FlowRun, attempt: int, defaults: Defaults) -> dict[str, Any]:
+def driver_job(run: FlowRun, attempt: int, defaults: Defaults, left_s: int | None = None) -> dict[str, Any]:
     """Return the Job of an attempt.
 
     A Job rather than a bare pod: its controller enforces the deadline and the TTL with the operator dead, and garbage
     collection takes everything that it owns along.
+
+    Args:
+        run: The run.
+        attempt: Number of the attempt.
+        defaults: The operator's settings.
+        left_s: What is left of the run's `activeDeadlineSeconds`, in seconds; default: all of it.
     """
     name = attempt_name(run.metadata.name, attempt)
-    all_labels = labels(run.metadata.name, attempt, role=ROLE_DRIVER)
+    all_labels = {**labels(run.metadata.name, attempt, role=ROLE_DRIVER), LABEL_RUN_UID: run.metadata.uid}
     spec: dict[str, Any] = {
         "backoffLimit": 0,
         "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, _SHORTEST_JOB_TTL_S),
         "template": pod_template(_driver(run, attempt, defaults, all_labels), run.spec.driver),
     }
     if run.spec.active_deadline_seconds:
-        spec["activeDeadlineSeconds"] = run.spec.active_deadline_seconds
+        spec["activeDeadlineSeconds"] = left_s or run.spec.active_deadline_seconds
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

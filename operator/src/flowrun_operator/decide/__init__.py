@@ -7,10 +7,12 @@ the list below. `enact` turns the verdict into actions, `run_status` into the st
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from flowrun_operator.decide.cancellation import cancellation
 from flowrun_operator.decide.cluster import decide_cluster
+from flowrun_operator.decide.deadline import check_after_s, deadline
 from flowrun_operator.decide.enact import enact
 from flowrun_operator.decide.expiry import expiry
 from flowrun_operator.decide.managed_by import managed_by
@@ -33,6 +35,7 @@ POLICIES: tuple[Policy, ...] = (
     cancellation,
     validity,
     suspension,
+    deadline,
     retry,
     versions,
     startup,
@@ -55,4 +58,6 @@ def decide_run(view: RunView, now: datetime) -> Plan:
     verdict = verdict_on(view, now)
     if verdict is None or isinstance(verdict, Ignore) or view.run.metadata.deletion_timestamp is not None:
         return Plan()
-    return enact(view, verdict, now)
+    plan = enact(view, verdict, now)
+    looks = [look for look in (plan.requeue_after_s, check_after_s(view, now)) if look is not None]
+    return plan if view.finished else replace(plan, requeue_after_s=min(looks, default=None))

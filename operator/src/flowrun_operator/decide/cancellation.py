@@ -5,6 +5,7 @@ A result that came first stands: expiry is asked before.
 
 from datetime import datetime
 
+from flowrun_operator.api.flowrun import FailureClass
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.outcome import attempt_outcome
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
@@ -23,7 +24,7 @@ def cancellation(view: RunView, now: datetime) -> Verdict:
         reason="Cancelled",
         message="spec.cancel was set",
         type=ResultType.CANCELLED,
-        infrastructure=False,
+        failure=FailureClass.USER,
         reported=False,
     )
     return Finish(cancelled, stop_driver=True)

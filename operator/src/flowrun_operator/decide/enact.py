@@ -6,24 +6,28 @@ from datetime import datetime
 
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.children import belonging_names, belongings, driver_job, task_cluster
-from flowrun_operator.decide import run_status
+from flowrun_operator.contract import ResultType
+from flowrun_operator.decide import afterwards, informed, run_status
+from flowrun_operator.decide.deadline import left_s
+from flowrun_operator.decide.deletion import kept, kept_at_end
 from flowrun_operator.decide.plan import (
     EXPLAIN_AFTER_S,
     Action,
-    AttemptOutcome,
+    AnnounceCancel,
+    Await,
     CloseAttempt,
     Confirm,
     Continue,
     Create,
     Delete,
     DeleteWorkers,
+    DropReport,
     Expire,
     Explain,
     Finish,
     Hold,
     LookUpFlowRun,
     Plan,
-    ReportToPrefect,
     Settle,
     StartAttempt,
     Verdict,
@@ -41,17 +45,22 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
         case Expire():
             plan = Plan(actions=(Delete("FlowRun", view.run.metadata.name, view.run.metadata.uid),))
         case Settle(check_after_s=after):
-            plan = Plan(actions=tuple(_stop_all(view, keep_ended=True)), requeue_after_s=after)
+            actions = (*_stop_all(view, keep_ended=True, kept=kept(view, now)), *informed.actions(view, now))
+            plan = Plan(actions=actions, status=afterwards.settled(view, now), final=True, requeue_after_s=after)
         case Finish():
             plan = _finish(view, verdict, now)
         case Hold():
             plan = _hold(view, verdict, now)
         case CloseAttempt(outcome=outcome):
-            actions = (*remove(view, keep=None), *_strip(view), *_report(view, outcome))
+            actions = (*remove(view, keep=None), *_strip(view))
             status = run_status.closed(view, outcome, now)
             plan = Plan(actions=actions, status=status, final=True, requeue_after_s=0)
         case StartAttempt():
             plan = _start(view, verdict, now)
+        case Await():
+            actions = (*remove(view, keep=None), *informed.actions(view, now))
+            after = informed.check_after_s(view, now)
+            plan = Plan(actions=actions, status=run_status.awaiting(view, verdict, now), requeue_after_s=after)
         case Continue(check_after_s=after):
             actions = (*_missing_clusters(view), *_questions(view, now), *remove(view, keep=view.current))
             plan = Plan(actions=actions, status=run_status.active(view, now), requeue_after_s=after)
@@ -73,17 +82,24 @@ def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
     return actions
 
 
-def _stop_all(view: RunView, *, keep_ended: bool) -> list[Action]:
-    """Stop drivers and remove the rest; `keep_ended` spares the Job of a driver that has ended, for its log."""
-    jobs: list[Action] = [
-        Delete("Job", a.job.name, a.job.uid)
-        for a in view.attempts
-        if a.job is not None
-        and not a.job.finished
-        and not a.job.deleting
-        and not (keep_ended and a.driver is not None and a.driver.terminated is not None)
-    ]
-    return [*jobs, *remove(view, keep=None)]
+def _stop_all(view: RunView, *, keep_ended: bool, kept: AttemptView | None = None) -> list[Action]:
+    """Stop drivers and remove the rest.
+
+    Args:
+        view: The run.
+        keep_ended: Spare the Job of a driver that has ended, for its log.
+        kept: The attempt whose clusters stay, and so the Job that owns them: its driver is stopped alone.
+    """
+    stops: list[Action] = []
+    for attempt in view.attempts:
+        job, driver = attempt.job, attempt.driver
+        if job is None or job.finished or job.deleting or (keep_ended and driver is not None and driver.ended):
+            continue
+        if kept is not None and kept.number == attempt.number and driver is not None:
+            stops += [] if driver.deleting else [Delete("Pod", driver.name, driver.uid)]
+        else:
+            stops.append(Delete("Job", job.name, job.uid))
+    return [*stops, *remove(view, keep=kept)]
 
 
 def _hold(view: RunView, verdict: Hold, now: datetime) -> Plan:
@@ -91,7 +107,9 @@ def _hold(view: RunView, verdict: Hold, now: datetime) -> Plan:
     status = run_status.held(view, verdict, now)
     # An attempt that is still being started when it is held goes on with what it has.
     ending = status.attempts and status.attempts != view.run.status.attempts
-    return Plan(actions=(*stops, *(_strip(view) if ending else ())), status=status, final=bool(stops))
+    actions = (*stops, *(_strip(view) if ending else informed.actions(view, now)))
+    after = informed.check_after_s(view, now)
+    return Plan(actions=actions, status=status, final=bool(stops), requeue_after_s=after)
 
 
 def _strip(view: RunView) -> list[Action]:
@@ -113,20 +131,23 @@ def _finish(view: RunView, verdict: Finish, now: datetime) -> Plan:
     A driver to be stopped goes with the next decision (`Settle`), when the result is written: after a crash in between
     its missing Job would look like one deleted by hand (F01).
     """
+    keep = kept_at_end(view, verdict.outcome)
     return Plan(
-        actions=(*remove(view, keep=None), *_strip(view), *_report(view, verdict.outcome)),
+        first=(tuple(_announcement(view, verdict)),),
+        actions=(*remove(view, keep=keep), *_strip(view)),
         status=run_status.finished(view, verdict.outcome, now),
         final=True,
-        requeue_after_s=0 if verdict.stop_driver else None,
+        requeue_after_s=0,
     )
 
 
-def _report(view: RunView, outcome: AttemptOutcome) -> list[Action]:
-    """Tell Prefect the end of the current attempt, if its driver could not."""
-    api_url = view.prefect_api_url
-    if outcome.reported or view.current is None or not api_url:
+def _announcement(view: RunView, verdict: Finish) -> list[Action]:
+    """Let Prefect know of a cancellation first: then the driver, and tasks that break off, end as Cancelled."""
+    url, driver = view.prefect_api_url, view.current.driver if view.current else None
+    cancels = verdict.stop_driver and verdict.outcome.type is ResultType.CANCELLED
+    if not cancels or not url or driver is None or not driver.running or informed.has_own_key(view):
         return []
-    return [ReportToPrefect(view.current.number, api_url, outcome.type, outcome.message)]
+    return [AnnounceCancel(url)]
 
 
 def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
@@ -139,7 +160,11 @@ def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
             for stage in belongings(view.run, verdict.number, view.defaults)
             if stage
         )
-        actions.append(Create(driver_job(view.run, verdict.number, view.defaults), uid))
+        if informed.owes_waiting(view):
+            actions.append(DropReport())
+        actions.append(Create(driver_job(view.run, verdict.number, view.defaults, left_s(view, now)), uid))
+    else:
+        actions += informed.actions(view, now)
     return Plan(
         actions=tuple(actions),
         first=first,

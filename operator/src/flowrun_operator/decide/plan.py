@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from flowrun_operator.api.flowrun import FlowRunStatus, PrefectFlowRun
+from flowrun_operator.api.flowrun import FailureClass, FlowRunStatus, PrefectFlowRun
 from flowrun_operator.api.taskcluster import TaskClusterStatus
 from flowrun_operator.contract import ResultType
 
@@ -56,6 +57,9 @@ class Confirm:
     job: str
 
 
+# Reason of an attempt that was stopped by a suspension: no failure.
+STOPPED = "Stopped"
+
 # A pod or Job that is silent for this long is asked why.
 EXPLAIN_AFTER_S = 3.0
 
@@ -75,17 +79,55 @@ class LookUpFlowRun:
     api_url: str
 
 
+class Waiting(StrEnum):
+    """State, in Prefect, of a flow run between two attempts."""
+
+    AWAITING_RETRY = "AwaitingRetry"
+    SUSPENDED = "Suspended"
+
+
 @dataclass(frozen=True)
 class ReportToPrefect:
-    """Tell Prefect the end of a run whose driver could not, and repair its task runs."""
+    """Tell Prefect what a driver could not: the end of the run, or that another attempt follows. Repair task runs.
+
+    Done in the background; what Prefect has heard is in the next view (`told`), by the report's id.
+    """
 
     attempt: int
     api_url: str
-    type: ResultType
+    type: ResultType | Waiting
     message: str
 
+    @property
+    def id(self) -> str:
+        """What tells this report from the run's other ones."""
+        return f"{self.attempt}-{self.type}"
 
-Action = Create | Delete | DeleteWorkers | Scale | Confirm | Explain | LookUpFlowRun | ReportToPrefect
+
+@dataclass(frozen=True)
+class DropReport:
+    """Let go of a report that is under way: the next driver is about to speak for the run."""
+
+
+@dataclass(frozen=True)
+class AnnounceCancel:
+    """Set the flow run Cancelling before its driver is stopped; a second is all that it may take."""
+
+    api_url: str
+
+
+Action = (
+    Create
+    | Delete
+    | DeleteWorkers
+    | Scale
+    | Confirm
+    | Explain
+    | LookUpFlowRun
+    | ReportToPrefect
+    | DropReport
+    | AnnounceCancel
+)
 
 
 @dataclass(frozen=True)
@@ -108,11 +150,16 @@ class AttemptOutcome:
     reason: str
     message: str
     type: ResultType
-    # Only failures of the infrastructure are retried: a flow that failed has given its result.
-    infrastructure: bool
+    # Whose move it is; None for a flow that completed.
+    failure: FailureClass | None
     # False: the driver could not tell Prefect, so we do.
     reported: bool = True
     flow_run: PrefectFlowRun | None = None
+
+    @property
+    def infrastructure(self) -> bool:
+        """Whether it may be retried: a flow that failed has given its result."""
+        return self.failure is FailureClass.INFRASTRUCTURE
 
 
 # Verdicts of the policies. None = no opinion, the next policy decides.
@@ -164,8 +211,17 @@ class StartAttempt:
 
     number: int
     wait_s: float = 0.0
-    # What ended the attempt before, if any.
-    failed: AttemptOutcome | None = None
+    # What ended the attempt before, if any: its reason.
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
+class Await:
+    """Attempt `number` is next, and may not start before something has happened that no deadline of ours brings."""
+
+    number: int
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -175,4 +231,4 @@ class Continue:
     check_after_s: float | None = None
 
 
-Verdict = Ignore | Expire | Settle | Hold | Finish | CloseAttempt | StartAttempt | Continue | None
+Verdict = Ignore | Expire | Settle | Hold | Finish | CloseAttempt | StartAttempt | Await | Continue | None

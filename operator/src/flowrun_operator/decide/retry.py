@@ -1,44 +1,62 @@
 """Retry: does a failed attempt get a successor?
 
 Only infrastructure failures do, on fresh clusters; a flow that failed has given its result (Prefect retries flows
-inside the driver).
+inside the driver). The successor waits until its predecessor's driver has ended for certain (`fencing`).
 """
 
 from datetime import datetime, timedelta
 
-from flowrun_operator.decide.outcome import attempt_outcome
-from flowrun_operator.decide.plan import AttemptOutcome, CloseAttempt, Finish, Hold, StartAttempt, Verdict
-from flowrun_operator.model import RunView
+from flowrun_operator.api.flowrun import AttemptStatus
+from flowrun_operator.decide.fencing import fenced, not_ended
+from flowrun_operator.decide.informed import patience_s
+from flowrun_operator.decide.outcome import attempt_outcome, place
+from flowrun_operator.decide.plan import STOPPED, CloseAttempt, Finish, Hold, StartAttempt, Verdict
+from flowrun_operator.model import AttemptView, RunView
 
 _BACKOFF_S = (0, 5, 15, 30, 60)
-STOPPED = "Stopped"
 
 
 def retry(view: RunView, now: datetime) -> Verdict:
     """Finish the run with its last attempt, or start another one."""
     current = view.current
-    if current is None:
-        return None
-    if any(a.number == current.number and a.reason == STOPPED for a in view.run.status.attempts):
-        live = current.driver is not None and current.driver.live
-        if live or (current.job is not None and not current.job.finished):
-            return Hold(reason="Stopping", message=f"attempt {current.number} is being stopped")
-        return StartAttempt(current.number + 1)  # it was suspended, not lost
+    return _decided(view, current, now) if current else None
+
+
+def _decided(view: RunView, current: AttemptView, now: datetime) -> Verdict:
+    record = next((a for a in view.run.status.attempts if a.number == current.number), None)
+    if record is not None and record.reason == STOPPED:
+        return _resume(view, current, now)
     outcome = attempt_outcome(current)
+    if outcome is not None and not outcome.infrastructure:
+        return Finish(outcome)
+    failures = _failures(view, current.number)
+    if record is not None and record.completion_time is not None:
+        return _succeed(view, record, failures, now)  # it was closed because it gets a successor
     if outcome is None:
         return None
-    return _after(view, current.number, outcome, now)
+    spent = failures > view.run.spec.retry_policy.max_infrastructure_retries
+    return Finish(outcome) if spent else CloseAttempt(outcome)
 
 
-def _after(view: RunView, number: int, outcome: AttemptOutcome, now: datetime) -> Verdict:
-    if not outcome.infrastructure:
-        return Finish(outcome)
-    attempts = view.run.status.attempts
-    failures = 1 + sum(1 for a in attempts if a.number < number and a.reason not in (None, STOPPED))
-    if failures > view.run.spec.retry_policy.max_infrastructure_retries:
-        return Finish(outcome)
-    failed_at = next((a.completion_time for a in attempts if a.number == number), None)
-    if failed_at is None:
-        return CloseAttempt(outcome)
-    not_before = failed_at + timedelta(seconds=_BACKOFF_S[min(failures - 1, len(_BACKOFF_S) - 1)])
-    return StartAttempt(number + 1, wait_s=max(0.0, (not_before - now).total_seconds()), failed=outcome)
+def _resume(view: RunView, current: AttemptView, now: datetime) -> Verdict:
+    """Start anew: the attempt was suspended, not lost."""
+    driver = not_ended(view)
+    if driver is not None:
+        return Hold("Stopping", f"attempt {current.number} is being stopped: {place(driver)} has not ended")
+    if current.job is not None and not current.job.finished:
+        return Hold("Stopping", f"attempt {current.number} is being stopped")
+    return StartAttempt(current.number + 1, wait_s=patience_s(view, now))
+
+
+def _succeed(view: RunView, failed: AttemptStatus, failures: int, now: datetime) -> Verdict:
+    """Start the successor of an attempt that was closed."""
+    backoff_s = _BACKOFF_S[min(failures - 1, len(_BACKOFF_S) - 1)]
+    not_before = (failed.completion_time or now) + timedelta(seconds=backoff_s)
+    wait_s = max(0.0, (not_before - now).total_seconds(), patience_s(view, now))
+    return fenced(view, StartAttempt(failed.number + 1, wait_s=wait_s, failed=failed.reason))
+
+
+def _failures(view: RunView, number: int) -> int:
+    """Return how many attempts have failed, the current one among them."""
+    before = [a for a in view.run.status.attempts if a.number < number]
+    return 1 + sum(1 for a in before if a.reason not in (None, STOPPED))

@@ -10,13 +10,14 @@ from datetime import datetime
 
 from flowrun_operator.api.clusters import ClusterSpec
 from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FlowRunStatus
+from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FailureClass, FlowRunSpec, FlowRunStatus
 from flowrun_operator.api.naming import attempt_name, cluster_name
 from flowrun_operator.children import belonging_names
 from flowrun_operator.contract import ResultType
+from flowrun_operator.decide import informed
 from flowrun_operator.decide.conditions import condition, merge
-from flowrun_operator.decide.plan import AttemptOutcome, Hold, StartAttempt
-from flowrun_operator.decide.retry import STOPPED
+from flowrun_operator.decide.fencing import unreachable
+from flowrun_operator.decide.plan import STOPPED, AttemptOutcome, Await, Hold, StartAttempt
 from flowrun_operator.model import AttemptView, ClusterFacts, Problem, RunView
 
 _STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
@@ -26,7 +27,8 @@ _Bare = tuple[str, ConditionStatus, str, str]
 def closed(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunStatus:
     """Status when an attempt has failed and another one follows."""
     number = view.current.number + 1 if view.current else 1
-    return _between(view, number, outcome, _close(view, outcome, now), now)
+    message = _follows(number, outcome.reason)
+    return _between(view, ("Starting", message), _close(view, outcome, now), now, informed.ends_untold(view))
 
 
 def starting(view: RunView, verdict: StartAttempt, now: datetime) -> FlowRunStatus:
@@ -36,18 +38,26 @@ def starting(view: RunView, verdict: StartAttempt, now: datetime) -> FlowRunStat
         verdict.wait_s == 0 and _refusal(view, verdict.number) is None
     ):  # when refused nothing was created: no attempt until it exists
         attempts.append(AttemptStatus(number=verdict.number, start_time=now))
-    return _between(view, verdict.number, verdict.failed, attempts, now)
+    refused = _refusal(view, verdict.number)
+    why = (refused.reason, refused.message) if refused else ("Starting", _follows(verdict.number, verdict.failed))
+    return _between(view, why, attempts, now, informed.now_known(view))
+
+
+def awaiting(view: RunView, verdict: Await, now: datetime) -> FlowRunStatus:
+    """Status when an attempt is next that may not start yet."""
+    why = (verdict.reason, verdict.message)
+    return _between(view, why, list(view.run.status.attempts), now, informed.now_known(view))
+
+
+def _follows(number: int, failed: str | None) -> str:
+    return f"attempt {number} starts" + (f" after attempt {number - 1} failed: {failed}" if failed else "")
 
 
 def _between(
-    view: RunView, number: int, failed: AttemptOutcome | None, attempts: list[AttemptStatus], now: datetime
+    view: RunView, why: tuple[str, str], attempts: list[AttemptStatus], now: datetime, told: _Bare | None
 ) -> FlowRunStatus:
-    """Status while no driver exists: attempt `number` is next."""
-    message = f"attempt {number} starts"
-    if failed:
-        message = f"{message} after attempt {number - 1} failed: {failed.reason}"
-    refused = _refusal(view, number)
-    reason, said = (refused.reason, refused.message) if refused else ("Starting", message)
+    """Status while no driver is there."""
+    reason, said = why
     return _status(
         view,
         now,
@@ -59,6 +69,7 @@ def _between(
             _clusters_ready(view, None),
             condition("Suspended", False, "NotSuspended"),
         ],
+        told=told,
     )
 
 
@@ -74,6 +85,7 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
     current = view.current
     driver = _driver_running(current)
     running = driver[1] is ConditionStatus.TRUE
+    lost_sight = current is not None and current.driver is not None and current.driver.unreachable
     succeeded = (
         condition("Succeeded", None, "Running", "the flow runs")
         if running
@@ -82,7 +94,7 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
     return _status(
         view,
         now,
-        state="Running" if running else "Starting",
+        state="Running" if running or lost_sight else "Starting",
         attempts=_recorded(view, now),
         conditions=[
             succeeded,
@@ -90,14 +102,18 @@ def active(view: RunView, now: datetime) -> FlowRunStatus:
             _clusters_ready(view, current),
             condition("Suspended", False, "NotSuspended"),
         ],
+        told=informed.now_known(view),
     )
 
 
 def held(view: RunView, verdict: Hold, now: datetime) -> FlowRunStatus:
     """Status while nothing may run."""
     attempts = _recorded(view, now)
+    told = informed.now_known(view)
     if attempts and attempts[-1].completion_time is None:
-        attempts[-1] = attempts[-1].model_copy(update={"completion_time": now, "reason": STOPPED})
+        ended = {"completion_time": now, "reason": STOPPED, "failure_class": FailureClass.USER}
+        attempts[-1] = attempts[-1].model_copy(update=ended)
+        told = informed.ends_untold(view)
     return _status(
         view,
         now,
@@ -109,23 +125,26 @@ def held(view: RunView, verdict: Hold, now: datetime) -> FlowRunStatus:
             condition("ClustersReady", False, verdict.reason, verdict.message),
             condition("Suspended", True, verdict.reason, verdict.message),
         ],
+        told=told,
     )
 
 
 def finished(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunStatus:
     """Status with the result. It is never changed again."""
     completed = outcome.type is ResultType.COMPLETED
+    state = _STATES.get(outcome.type, "Failed")
     status = _status(
         view,
         now,
-        state=_STATES.get(outcome.type, "Failed"),
+        state=state,
         attempts=_close(view, outcome, now),
         conditions=[
             condition("Succeeded", completed, outcome.reason, outcome.message),
-            condition("DriverRunning", False, "Finished"),
+            condition("DriverRunning", False, "Finished", too_late(view.run.spec, state)),
             condition("ClustersReady", False, "Finished"),
             condition("Suspended", False, "NotSuspended"),
         ],
+        told=informed.at_end(view, outcome),
     )
     clusters = [c.model_copy(update={"ready_workers": 0}) for c in status.clusters]
     flow_run = status.flow_run
@@ -141,8 +160,21 @@ def finished(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunSt
     )
 
 
+def too_late(spec: FlowRunSpec, state: str) -> str:
+    """Return what of the spec has no effect on a run that has its result, in words for its user."""
+    ignored = ["spec.cancel"] if spec.cancel and state != "Cancelled" else []
+    ignored += ["spec.suspend"] if spec.suspend else []
+    return f"no effect of {' and '.join(ignored)}: the run has ended and its result stands" if ignored else ""
+
+
 def _status(
-    view: RunView, now: datetime, *, state: str, attempts: list[AttemptStatus], conditions: list[_Bare]
+    view: RunView,
+    now: datetime,
+    *,
+    state: str,
+    attempts: list[AttemptStatus],
+    conditions: list[_Bare],
+    told: _Bare | None,
 ) -> FlowRunStatus:
     old = view.run.status
     generation = view.run.metadata.generation
@@ -153,7 +185,7 @@ def _status(
     ready, wanted = sum(c.ready_workers for c in clusters), sum(c.workers for c in clusters)
     return FlowRunStatus(
         workers=f"{ready}/{wanted}" if clusters else None,
-        conditions=merge(old.conditions, conditions, generation, now),
+        conditions=merge(old.conditions, [*conditions, *([told] if told else [])], generation, now),
         observed_generation=generation,
         state=state,
         start_time=old.start_time or (attempts[0].start_time if attempts else None),
@@ -178,7 +210,12 @@ def _close(view: RunView, outcome: AttemptOutcome, now: datetime) -> list[Attemp
     """Return the attempts with the newest one ended."""
     attempts = _recorded(view, now)
     if attempts and attempts[-1].completion_time is None:
-        ended = {"completion_time": now, "reason": outcome.reason, "message": outcome.message[:1024] or None}
+        ended = {
+            "completion_time": now,
+            "failure_class": outcome.failure,
+            "reason": outcome.reason,
+            "message": outcome.message[:1024] or None,
+        }
         attempts[-1] = attempts[-1].model_copy(update=ended)
     return attempts
 
@@ -187,13 +224,13 @@ def _driver_running(current: AttemptView | None) -> _Bare:
     if current is None or current.job is None:
         return condition("DriverRunning", False, "Starting", "the driver is about to be created")
     driver = current.driver
+    problem = driver.problem if driver else current.job.problem
+    if problem is not None:
+        return condition("DriverRunning", False, problem.reason, problem.message)
     if driver is None:
-        problem = current.job.problem
-        if problem is not None:
-            return condition("DriverRunning", False, problem.reason, problem.message)
         return condition("DriverRunning", False, "Starting", "the driver's pod is about to be created")
-    if driver.problem is not None:
-        return condition("DriverRunning", False, driver.problem.reason, driver.problem.message)
+    if driver.unreachable:
+        return condition("DriverRunning", False, "NodeUnreachable", unreachable(driver, "The run waits"))
     if driver.running:
         return condition("DriverRunning", True, "Running")
     return condition("DriverRunning", False, "Starting", f"pod {driver.name} is {driver.phase}")

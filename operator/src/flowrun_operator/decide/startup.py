@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from flowrun_operator.api.flowrun import FailureClass
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView
@@ -23,7 +24,7 @@ def startup(view: RunView, now: datetime) -> Verdict:
         reason="StartupDeadlineExceeded",
         message=f"the driver did not run within {view.run.spec.startup_deadline_seconds} s{held_up}",
         type=ResultType.CRASHED,
-        infrastructure=False,
+        failure=FailureClass.USER,
         reported=False,
     )
     return Finish(outcome, stop_driver=True)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from flowrun_operator.api.flowrun import FailureClass
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.memory import run_shortage
@@ -42,4 +43,4 @@ def _missing_setting(view: RunView) -> Finish | None:
 
 
 def _refuse(reason: str, message: str) -> Finish:
-    return Finish(AttemptOutcome(reason=reason, message=message, type=ResultType.FAILED, infrastructure=False))
+    return Finish(AttemptOutcome(reason=reason, message=message, type=ResultType.FAILED, failure=FailureClass.USER))

@@ -6,6 +6,7 @@ time is over; no retry would mend it.
 
 from datetime import datetime
 
+from flowrun_operator.api.flowrun import FailureClass
 from flowrun_operator.contract import VERSION_MISMATCH, ResultType
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView
@@ -20,7 +21,7 @@ def versions(view: RunView, now: datetime) -> Verdict:
         reason=VERSION_MISMATCH,
         message=current.unfit_worker,
         type=ResultType.FAILED,
-        infrastructure=False,
+        failure=FailureClass.USER,
         reported=False,
     )
     return Finish(outcome, stop_driver=True)

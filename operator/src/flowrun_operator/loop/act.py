@@ -20,14 +20,17 @@ from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
 from flowrun_operator.decide.plan import (
     Action,
+    AnnounceCancel,
     Confirm,
     Create,
     Delete,
     DeleteWorkers,
+    DropReport,
     Explain,
     LookUpFlowRun,
     ReportToPrefect,
     Scale,
+    Waiting,
 )
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
@@ -41,7 +44,12 @@ log = logging.getLogger(__name__)
 
 # Requests of one plan under way at once.
 _CONCURRENCY = 32
-_DROPPED_TRIES = 5
+# A try to tell Prefect something, several requests; and how long a teardown waits for a word to Prefect.
+_REPORT_S = 20.0
+_ANNOUNCE_S = 1.0
+# Where reports that Prefect did not hear are remembered among the refusals; no namespace has such a name.
+_PREFECT = "/prefect"
+_PREFECT_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError)
 
 
 class Actor:
@@ -60,7 +68,7 @@ class Actor:
         self._cache = cache
         self._key = prefect_api_key
         self._limit = asyncio.Semaphore(_CONCURRENCY)
-        self._reports: set[asyncio.Task[None]] = set()
+        self._reports: dict[str, asyncio.Task[None]] = {}
         self._look_ups: dict[str, asyncio.Task[None]] = {}
 
     async def carry_out(self, actions: Iterable[Action], namespace: str, run_uid: str) -> bool:
@@ -104,6 +112,10 @@ class Actor:
                     self._look_up(action, run_uid)
                 case ReportToPrefect():
                     self._report(action, run_uid)
+                case DropReport():
+                    self._drop_report(run_uid)
+                case AnnounceCancel(api_url=url):
+                    await self._announce(url, run_uid)
         return True
 
     async def _create(self, action: Create) -> bool:
@@ -211,14 +223,14 @@ class Actor:
 
     def _look_up(self, action: LookUpFlowRun, run_uid: str) -> None:
         """Look up in the background, one at a time for a run: a slow Prefect holds up nobody (F28)."""
-        key = idempotency_key(run_uid, action.attempt)
+        key = idempotency_key(run_uid)
         if key not in self._look_ups:
             self._look_ups[key] = asyncio.create_task(self._find(action, run_uid, key))
 
     async def _find(self, action: LookUpFlowRun, run_uid: str, key: str) -> None:
         try:
             found = await self._prefect.find(action.api_url, key)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+        except _PREFECT_ERRORS as error:
             log.debug("Prefect was not asked for a flow run: %s", error)
             return
         finally:
@@ -227,17 +239,37 @@ class Actor:
             self._cache.flow_runs[run_uid][action.attempt] = found
 
     def _report(self, action: ReportToPrefect, run_uid: str) -> None:
-        """Report in the background: Prefect never holds up a teardown (F28)."""
-        task = asyncio.create_task(self._report_until_heard(action, run_uid))
-        self._reports.add(task)
-        task.add_done_callback(self._reports.discard)
+        """Report in the background, one try at a time for a run: Prefect never holds up a teardown (F28).
 
-    async def _report_until_heard(self, action: ReportToPrefect, run_uid: str) -> None:
-        key = idempotency_key(run_uid, action.attempt)
-        for attempt in range(_DROPPED_TRIES):
-            try:
-                await self._prefect.report_end(action.api_url, key, action.type.value, action.message)
-                return
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
-                log.warning("Prefect was not told the end of a run", extra={"error": str(error), "key": key})
-                await asyncio.sleep(2.0 * 2**attempt)
+        The decision asks again until Prefect has heard; here we know only when it is too early for that.
+        """
+        if run_uid not in self._reports and not self._cache.refusals.waits((_PREFECT, action.id + run_uid)):
+            self._reports[run_uid] = asyncio.create_task(self._tell(action, run_uid))
+
+    async def _tell(self, action: ReportToPrefect, run_uid: str) -> None:
+        key, where = idempotency_key(run_uid), (_PREFECT, action.id + run_uid)
+        tell = self._prefect.report_wait if isinstance(action.type, Waiting) else self._prefect.report_end
+        try:
+            async with asyncio.timeout(_REPORT_S):
+                await tell(action.api_url, key, action.type.value, action.message)
+        except _PREFECT_ERRORS as error:
+            log.warning("Prefect was not told of the end of an attempt: %s", error or type(error).__name__)
+            self._cache.refusals.refused(where)
+        else:
+            self._cache.refusals.accepted(where)
+            self._cache.told[run_uid] = action.id
+        finally:
+            if self._reports.get(run_uid) is asyncio.current_task():
+                del self._reports[run_uid]
+
+    def _drop_report(self, run_uid: str) -> None:
+        task = self._reports.pop(run_uid, None)
+        if task is not None:
+            task.cancel()
+
+    async def _announce(self, api_url: str, run_uid: str) -> None:
+        try:
+            async with asyncio.timeout(_ANNOUNCE_S):
+                await self._prefect.announce_cancel(api_url, idempotency_key(run_uid))
+        except _PREFECT_ERRORS as error:  # the end will be told all the same
+            log.info("Prefect was not told of a cancellation in time: %s", error or type(error).__name__)

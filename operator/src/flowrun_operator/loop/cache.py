@@ -33,6 +33,8 @@ class Cache:
         self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
         # Whether every kind has been listed once.
         self.complete = False
+        # The last report that Prefect has heard, by run uid.
+        self.told: dict[str, str] = {}
 
     def feed(self, kind: str, raw: Raw) -> bool:
         """Store an object; return whether it was news."""
@@ -73,6 +75,7 @@ class Cache:
         self.refusals.accepted((namespace, name))  # the name is free
         if kind == "FlowRun":
             self.flow_runs.pop(uid, None)
+            self.told.pop(uid, None)
             for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
                 del self.problems[where]
             self.gone_jobs = {w for w in self.gone_jobs if not (w[0] == namespace and w[1].startswith(f"{name}-"))}

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from flowrun_operator import metrics
 from flowrun_operator.decide import decide_cluster, decide_run
 from flowrun_operator.decide.plan import Confirm, Create, Plan
+from flowrun_operator.decide.unreadable import unreadable
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
@@ -101,7 +104,7 @@ class Reconciler:
         if raw is None:
             self._status_since.pop(key, None)
             return
-        plan = self._decide(key, raw)
+        plan = self._decide_or_say(key, raw)
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
         all_created = True
         for stage in (*plan.first, plan.actions):
@@ -126,6 +129,16 @@ class Reconciler:
             elif isinstance(action, Confirm):
                 self._queue.put(key)
 
+    def _decide_or_say(self, key: Key, raw: Raw) -> Plan:
+        """Decide; of a FlowRun that can't be read say why (F30)."""
+        try:
+            return self._decide(key, raw)
+        except ValidationError as error:
+            plan = unreadable(raw, error, self._clock()) if key.kind == "FlowRun" else None
+            if plan is None:
+                raise
+            return plan
+
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
             view = run_view(
@@ -138,6 +151,7 @@ class Reconciler:
                 explanations=self._cache.explanations,
                 flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
                 gone_jobs=self._cache.gone_jobs_in(key.namespace),
+                told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
             )
             return decide_run(view, self._clock())
         siblings = family(raw) if at(raw, "spec", "flowRun") else standalone(key.name)
@@ -149,6 +163,7 @@ class Reconciler:
                 defaults=self._defaults,
                 problems=self._cache.problems_in(key.namespace),
                 explanations=self._cache.explanations,
+                run=self._cache.get("FlowRun", key.namespace, at(raw, "spec", "flowRun", "name") or ""),
             ),
             self._clock(),
         )
@@ -176,5 +191,6 @@ class Reconciler:
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then
         self._status_since.pop(key, None)
         self._cache.feed(key.kind, patched)
-        if plan.final and key.kind == "FlowRun" and patched["status"].get("completionTime"):
+        ended = patched["status"].get("completionTime") and not present.get("completionTime")
+        if ended and key.kind == "FlowRun":
             metrics.RUNS_FINISHED.labels(patched["status"].get("state", "")).inc()

@@ -19,6 +19,7 @@ def job_facts(raw: Raw, explanation: Problem | None = None) -> JobFacts:
         created_at=time_at(raw, "metadata", "creationTimestamp"),
         deleting=at(raw, "metadata", "deletionTimestamp") is not None,
         finished=_is_true(raw, "Complete") or _is_true(raw, "Failed"),
+        succeeded=_is_true(raw, "Complete"),
         failure=_failure(raw),
         problem=explanation,
     )

@@ -8,6 +8,7 @@ from flowrun_operator.observe.fields import Raw, at, condition, time_at
 
 # Waiting reasons that are the ordinary course of starting.
 _ORDINARY = {"ContainerCreating", "PodInitializing", ""}
+_DISRUPTIONS = ("DisruptionTarget", "TerminationTarget")
 _ADVICE = {
     "ErrImagePull": "check the image's name and the pull secrets",
     "ImagePullBackOff": "check the image's name and the pull secrets",
@@ -24,8 +25,10 @@ def pod_facts(raw: Raw, explanation: Problem | None = None) -> PodFacts:
         explanation: What its events say, if somebody had to ask.
     """
     status = _main_status(raw)
-    running = at(status, "state", "running") is not None
-    terminated = _terminated(status) or _evicted(raw)
+    over = at(raw, "status", "phase") in {"Succeeded", "Failed"}
+    # Of a pod whose node is gone the API server says Failed, and of its container that it runs.
+    running = at(status, "state", "running") is not None and not over
+    terminated = _terminated(status) or (_ended_unseen(raw) if over else None)
     problem = None if running or terminated else _problem(raw, status) or explanation
     ready = condition(raw, "Ready")
     return PodFacts(
@@ -38,7 +41,32 @@ def pod_facts(raw: Raw, explanation: Problem | None = None) -> PodFacts:
         deleting=at(raw, "metadata", "deletionTimestamp") is not None,
         terminated=terminated,
         problem=problem,
+        node=at(raw, "spec", "nodeName") or "",
+        unreachable=running and _forsaken(raw),
+        disruption=_disruption(raw),
     )
+
+
+def _forsaken(raw: Raw) -> bool:
+    """Whether the node controller has taken the pod's readiness away: the kubelet would say both or none.
+
+    Nothing else shows that a node is lost: the phase stays Running, the containers stay "running".
+    """
+    ready, containers = condition(raw, "Ready"), condition(raw, "ContainersReady")
+    gated = at(raw, "spec", "readinessGates")
+    return not gated and _word(ready) == "False" and _word(containers) == "True"
+
+
+def _word(found: Raw | None) -> str:
+    return str((found or {}).get("status", ""))
+
+
+def _disruption(raw: Raw) -> Problem | None:
+    for type_ in _DISRUPTIONS:
+        found = condition(raw, type_)
+        if found is not None and _word(found) == "True":
+            return Problem(str(found.get("reason", "")), str(found.get("message", "")))
+    return None
 
 
 def _main_status(raw: Raw) -> Raw | None:
@@ -59,14 +87,11 @@ def _terminated(status: Raw | None) -> Terminated | None:
     )
 
 
-def _evicted(raw: Raw) -> Terminated | None:
-    """Read a pod that failed without a container to tell of it (evicted, node gone)."""
-    if at(raw, "status", "phase") != "Failed":
-        return None
+def _ended_unseen(raw: Raw) -> Terminated:
+    """Read a pod that is over without a container to tell of it (evicted, node gone)."""
+    reason = str(at(raw, "status", "reason") or at(raw, "status", "phase"))
     message = str(at(raw, "status", "message") or "")
-    return Terminated(
-        exit_code=-1, reason=str(at(raw, "status", "reason") or "Failed"), message=message, finished_at=None
-    )
+    return Terminated(exit_code=-1, reason=reason, message=message, finished_at=None)
 
 
 def _problem(raw: Raw, status: Raw | None) -> Problem | None:

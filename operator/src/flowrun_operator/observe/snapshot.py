@@ -11,8 +11,10 @@ from flowrun_operator.api.constants import (
     LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_ROLE,
+    LABEL_RUN_UID,
     ROLE_COORDINATOR,
     ROLE_DRIVER,
+    ROLE_REPORT,
     ROLE_WORKER,
 )
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
@@ -48,6 +50,7 @@ def run_view(
     explanations: Explanations,
     flow_runs: Mapping[int, PrefectFlowRun],
     gone_jobs: frozenset[str] = frozenset(),
+    told: str = "",
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
 
@@ -61,12 +64,19 @@ def run_view(
         explanations: What events said, by uid.
         flow_runs: Prefect's records, by attempt.
         gone_jobs: Names of Jobs that the API server said don't exist.
+        told: The last report that Prefect has heard.
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
+    report = None
     for job in jobs:
-        if owner_uid(job) == run.metadata.uid:
-            numbers[_attempt(job)] = job_facts(job, explanations.get(at(job, "metadata", "uid")))
+        if owner_uid(job) != run.metadata.uid:
+            continue
+        facts = job_facts(job, explanations.get(at(job, "metadata", "uid")))
+        if label(job, LABEL_ROLE) == ROLE_REPORT:
+            report = facts
+        else:
+            numbers[_attempt(job)] = facts
     all_pods = list(pods)
     all_clusters = list(clusters)
     workers: dict[int, list[PodFacts]] = defaultdict(list)
@@ -85,7 +95,17 @@ def run_view(
         )
         for number, job in sorted(numbers.items())
     )
-    view = RunView(run=run, attempts=attempts, defaults=defaults, problems=dict(problems), gone_jobs=gone_jobs)
+    view = RunView(
+        run=run,
+        attempts=attempts,
+        defaults=defaults,
+        problems=dict(problems),
+        gone_jobs=gone_jobs,
+        # Told by its own label: when a Job is deleted its pod is there for longer.
+        drivers=tuple(pod_facts(p) for p in all_pods if label(p, LABEL_RUN_UID) == (run.metadata.uid or None)),
+        report_job=report,
+        told=told,
+    )
     current = view.current
     return replace(view, flow_run=flow_runs.get(current.number) if current else None)
 
@@ -98,6 +118,7 @@ def cluster_view(
     defaults: Defaults,
     problems: Mapping[str, Problem],
     explanations: Explanations,
+    run: Raw | None = None,
 ) -> ClusterView:
     """Return a TaskCluster with its Service, workers and the state of its coordinator's pod.
 
@@ -108,6 +129,7 @@ def cluster_view(
         defaults: The operator's settings.
         problems: Refused creates, by name.
         explanations: What events said, by uid.
+        run: The FlowRun that it belongs to.
     """
     cluster = TaskCluster.model_validate(raw)
     uid = cluster.metadata.uid
@@ -127,7 +149,7 @@ def cluster_view(
         cluster=cluster,
         service_exists=any(owner_uid(s) == uid for s in services),
         workers=tuple(sorted(workers, key=lambda w: w.index)),
-        coordinator_ended=bool(drivers) and not any(d.live for d in drivers),
+        coordinator_ended=_attempt_over(cluster, run) or (bool(drivers) and not any(d.live for d in drivers)),
         problems=dict(problems),
         coordinator=coordinator,
         defaults=defaults,
@@ -140,6 +162,13 @@ def _unfit(worker: PodFacts) -> str | None:
     if said is None or said.reason != VERSION_MISMATCH:
         return None
     return f"worker {worker.name}: {said.message}"
+
+
+def _attempt_over(cluster: TaskCluster, run: Raw | None) -> bool:
+    """Whether the run has recorded the end of the attempt: what is kept of it then is never mended."""
+    ref = cluster.spec.flow_run
+    attempts = at(run, "status", "attempts") or []
+    return ref is not None and any(a.get("number") == ref.attempt and a.get("completionTime") for a in attempts)
 
 
 def _own_attempt(cluster: TaskCluster) -> str:

@@ -1,7 +1,10 @@
-"""Find an attempt's flow run and tell its end where the driver could not.
+"""Find a run's flow run and tell Prefect what its driver could not.
 
-A flow run is found by the idempotency key under which the driver created it. Nothing here may hold up a teardown: the
-callers treat every failure as something to try again later.
+A flow run is found by the idempotency key under which the first driver created it. Nothing here may hold up a teardown:
+the callers treat every failure as something to try again later. Everything may be said twice.
+
+States are set by force, past Prefect's rules: those would refuse to let a Crashed run wait for another attempt (it has
+no deployment), or to end one as Cancelled that its own engine has set Crashed on SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,17 +15,24 @@ import aiohttp
 
 from flowrun_operator.api.flowrun import PrefectFlowRun
 
+State = dict[str, Any]
+
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+# What we know better: Crashed is what Prefect's engine makes of every end by SIGTERM.
+_BETTER = {"CANCELLED", "FAILED"}
 _UNFINISHED = ["PENDING", "RUNNING", "SCHEDULED", "PAUSED", "CANCELLING"]
 _PAGE = 200
+# One, but for an entrypoint that could not be loaded by a later attempt: its flow has another name.
+_SAME_KEY = 10
 
 
 class PrefectApi:
     """Requests to Prefect servers.
 
     Args:
-        api_key: Key for the default server, if it wants one.
+        default_url: The operator's own server.
+        api_key: Key for that server, if it wants one.
     """
 
     def __init__(self, default_url: str | None, api_key: str | None) -> None:
@@ -45,53 +55,115 @@ class PrefectApi:
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
-        run = await self._find(api_url, key)
-        return PrefectFlowRun(id=run["id"], name=run.get("name"), state=run.get("state_name")) if run else None
-
-    async def _find(self, api_url: str, key: str) -> dict[str, Any] | None:
-        body = {"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
-        found = await self._post(api_url, "/flow_runs/filter", body)
-        return dict(found[0]) if found else None
+        found = await self._find(api_url, key)
+        if not found:
+            return None
+        run = found[0]
+        return PrefectFlowRun(id=run["id"], name=run.get("name"), state=run.get("state_name"))
 
     async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> None:
-        """Set the flow run's final state unless it has one, and that of its unfinished task runs.
+        """Set the flow run's final state unless its driver has, and that of its unfinished task runs.
+
+        A cancellation that was asked for in Prefect ends as one.
 
         Args:
             api_url: The server's URL, ending in /api.
             key: The idempotency key of the flow run.
-            state_type: CRASHED, CANCELLED or FAILED.
+            state_type: CRASHED, CANCELLED or FAILED. The latter two are set over Crashed too; with CANCELLED, also on
+                task runs that crashed since the cancellation.
             message: Shown in Prefect.
 
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
-        run = await self._find(api_url, key)
-        if run is None:
-            return
-        state = {"type": state_type, "name": state_type.capitalize(), "message": message}
-        if run.get("state_type") not in _FINAL:
-            await self._post(api_url, f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
-        await self._end_task_runs(api_url, run["id"], state)
+        for run in await self._find(api_url, key):
+            before = run.get("state_type")
+            state = _state("CANCELLED" if before == "CANCELLING" else state_type, message)
+            if before not in _FINAL or (before == "CRASHED" and state["type"] in _BETTER):
+                await self._set(api_url, "flow_runs", run["id"], state)
+            await self._end_task_runs(api_url, run["id"], state, {"state": {"type": {"any_": _UNFINISHED}}})
+            if state["type"] == "CANCELLED":
+                await self._cancel_crashed(api_url, run["id"], state)
 
-    async def _end_task_runs(self, api_url: str, flow_run_id: str, state: dict[str, Any]) -> None:
-        # Prefect itself never ends the task runs of a crashed flow run: they would stay Running for ever.
+    async def report_wait(self, api_url: str, key: str, name: str, message: str) -> None:
+        """Let the flow run wait for another attempt, and end the task runs of the one that was lost.
+
+        Args:
+            api_url: The server's URL, ending in /api.
+            key: The idempotency key of the flow run.
+            name: Name of a state of type SCHEDULED. Not "Scheduled": Prefect would soon call that one Late.
+            message: Shown in Prefect.
+
+        Raises:
+            aiohttp.ClientError: The server was not reached or refused.
+        """
+        for run in await self._find(api_url, key):
+            before = run.get("state_type")
+            if before == "CANCELLING":  # asked for in Prefect: the next driver finds it cancelled and runs nothing
+                await self._set(api_url, "flow_runs", run["id"], _state("CANCELLED", message))
+            elif before == "CRASHED" or before not in _FINAL:
+                await self._set(api_url, "flow_runs", run["id"], _state("SCHEDULED", message, name))
+            chosen = {"state": {"type": {"any_": _UNFINISHED}}}
+            await self._end_task_runs(api_url, run["id"], _state("CRASHED", message), chosen)
+
+    async def announce_cancel(self, api_url: str, key: str) -> None:
+        """Set the flow run Cancelling, so that its driver ends it as cancelled.
+
+        Args:
+            api_url: The server's URL, ending in /api.
+            key: The idempotency key of the flow run.
+
+        Raises:
+            aiohttp.ClientError: The server was not reached or refused.
+        """
+        for run in await self._find(api_url, key):
+            if run.get("state_type") not in {*_FINAL, "CANCELLING"}:
+                await self._set(api_url, "flow_runs", run["id"], _state("CANCELLING", "the run is being cancelled"))
+
+    async def _find(self, api_url: str, key: str) -> list[dict[str, Any]]:
         body = {
-            "flow_runs": {"id": {"any_": [flow_run_id]}},
-            "task_runs": {"state": {"type": {"any_": _UNFINISHED}}},
-            "limit": _PAGE,
+            "flow_runs": {"idempotency_key": {"any_": [key]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": _SAME_KEY,
         }
-        while tasks := await self._post(api_url, "/task_runs/filter", body):
+        return list(await self._request("POST", api_url, "/flow_runs/filter", body))
+
+    async def _set(self, api_url: str, kind: str, id_: str, state: State) -> None:
+        await self._request("POST", api_url, f"/{kind}/{id_}/set_state", {"state": state, "force": True})
+
+    async def _cancel_crashed(self, api_url: str, flow_run_id: str, state: State) -> None:
+        """Set task runs Cancelled that crashed because the run was stopped: since then, or in the last attempt."""
+        history = await self._request("GET", api_url, f"/flow_run_states/?flow_run_id={flow_run_id}")
+        times = {type_: max((s["timestamp"] for s in history if s["type"] == type_), default="") for type_ in _STOPS}
+        since = next((times[type_] for type_ in _STOPS if times[type_]), "")
+        if since:
+            chosen = {"state": {"type": {"any_": ["CRASHED"]}}, "end_time": {"after_": since}}
+            await self._end_task_runs(api_url, flow_run_id, state, chosen)
+
+    async def _end_task_runs(self, api_url: str, flow_run_id: str, state: State, chosen: dict[str, Any]) -> None:
+        # Prefect itself never ends the task runs of a crashed flow run: they would stay Running for ever.
+        body = {"flow_runs": {"id": {"any_": [flow_run_id]}}, "task_runs": chosen, "limit": _PAGE}
+        while tasks := await self._request("POST", api_url, "/task_runs/filter", body):
             for task in tasks:
-                await self._post(api_url, f"/task_runs/{task['id']}/set_state", {"state": state, "force": True})
+                await self._set(api_url, "task_runs", task["id"], state)
             if len(tasks) < _PAGE:
                 return
 
-    async def _post(self, api_url: str, path: str, body: dict[str, Any]) -> Any:
+    async def _request(self, method: str, api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         # The operator's key is for its own server only, not for one that a run names.
         own = api_url == self._default_url and self._api_key
         headers = {"Authorization": f"Bearer {self._api_key}"} if own else {}
-        async with self._session.post(api_url.rstrip("/") + path, json=body, headers=headers) as response:
+        url = api_url.rstrip("/") + path
+        async with self._session.request(method, url, json=body, headers=headers) as response:
             response.raise_for_status()
             return await response.json()
+
+
+# The state since which a task run's crash is the cancellation's, the surest first.
+_STOPS = ("CANCELLING", "RUNNING")
+
+
+def _state(type_: str, message: str, name: str | None = None) -> State:
+    return {"type": type_, "name": name or type_.capitalize(), "message": message}

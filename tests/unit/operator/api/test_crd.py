@@ -144,3 +144,32 @@ def test_the_committed_file_is_the_generated_one(plural, tmp_path):
 @pytest.mark.parametrize("plural", BOTH)
 def test_the_file_fits_into_an_annotation_of_kubectl_apply(plural):
     assert (CRDS / f"{plural}.yaml").stat().st_size < 256 * 1024
+
+
+def spec_of(*path: str) -> dict:
+    node = schema_of("flowruns")["properties"]["spec"]
+    for name in path:
+        node = node["properties"][name]
+    return node
+
+
+# name, path, bounds: what is beyond them is refused at `kubectl apply`, by a message that names field and bound
+BOUNDS = [
+    ("a deadline is positive", ("activeDeadlineSeconds",), (1, None)),
+    ("a start-up deadline is positive", ("startupDeadlineSeconds",), (1, None)),
+    ("a TTL is not negative", ("ttlSecondsAfterFinished",), (0, None)),
+    ("retries are bounded", ("retryPolicy", "maxInfrastructureRetries"), (0, 100)),
+    ("a time to keep pods is bounded", ("deletionPolicy", "keepSeconds"), (1, 604800)),
+]
+
+
+@pytest.mark.parametrize(("path", "bounds"), [row[1:] for row in BOUNDS], ids=[row[0] for row in BOUNDS])
+def test_bad_numbers_are_refused_by_the_schema(path, bounds):
+    node = spec_of(*path)
+    assert (node["minimum"], node.get("maximum"), node["type"]) == (*bounds, "integer")
+
+
+def test_keep_seconds_without_keep_on_failure_is_refused_with_a_message():
+    (rule,) = spec_of("deletionPolicy")["x-kubernetes-validations"]
+    assert rule["message"] == "keepSeconds has a meaning only with type KeepOnFailure"
+    assert "default" not in spec_of("deletionPolicy", "keepSeconds"), "or it would be set with every type"

@@ -13,7 +13,7 @@ from operator_testing.builders import (
 
 from flowrun_operator.decide import decide_run, verdict_on
 from flowrun_operator.decide.cancellation import cancellation
-from flowrun_operator.decide.plan import Delete, DeleteWorkers, ReportToPrefect, Settle
+from flowrun_operator.decide.plan import AnnounceCancel, Delete, DeleteWorkers, Settle
 
 CANCEL = {"cancel": True}
 
@@ -53,12 +53,11 @@ def test_F24_a_deadline_that_came_first_stands():
     assert verdict_on(a_view(an_attempt(job=job), run=a_run(CANCEL)), NOW).outcome.reason == "DeadlineExceeded"
 
 
-def test_a_cancelled_run_loses_its_workers_at_once_and_prefect_is_told():
+def test_F24_a_cancelled_run_loses_its_workers_at_once_and_prefect_hears_of_it_first():
     plan = decide_run(a_view(an_attempt(), run=a_run(CANCEL)), NOW)
     assert DeleteWorkers("etl", 1) in plan.actions
     assert Delete("TaskCluster", "etl-1-default", "cluster-1") in plan.actions
-    reports = [a for a in plan.actions if isinstance(a, ReportToPrefect)]
-    assert [(r.attempt, r.type) for r in reports] == [(1, "CANCELLED")]
+    assert plan.first == ((AnnounceCancel("http://prefect:4200/api"),),), "before its driver is stopped"
     assert (plan.status.state, plan.final) == ("Cancelled", True)
 
 
@@ -72,8 +71,14 @@ def test_the_driver_is_stopped_at_the_latest_when_the_result_stands():
 
 def test_a_run_cancelled_before_its_first_attempt_needs_no_report():
     plan = decide_run(a_view(run=a_run(CANCEL)), NOW)
-    assert plan.actions == ()
+    assert (plan.first, plan.actions) == (((),), ())
     assert plan.status.state == "Cancelled"
+    assert plan.status.conditions[-1].reason == "NothingToTell"
+
+
+def test_I5_a_run_with_a_prefect_key_of_its_own_is_not_announced_by_the_operator():
+    run = a_run({**CANCEL, "prefect": {"apiKeySecret": {"name": "mine"}}})
+    assert decide_run(a_view(an_attempt(), run=run), NOW).first == ((),)
 
 
 def test_F24_a_cancelled_run_that_waits_for_a_retry_gets_no_other_attempt():

@@ -20,7 +20,7 @@ from operator_testing.builders import (
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.decide import decide_run
 from flowrun_operator.decide.enact import remove
-from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, Plan, ReportToPrefect
+from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, Plan
 from flowrun_operator.model import Problem
 
 
@@ -81,15 +81,6 @@ def test_the_runs_own_prefect_api_is_asked_rather_than_the_default():
     run = a_run({"prefect": {"apiUrl": "http://mine/api"}})
     (look,) = of(decide_run(a_view(an_attempt(), run=run), NOW), LookUpFlowRun)
     assert look.api_url == "http://mine/api"
-
-
-@pytest.mark.parametrize(
-    ("driver", "told"),
-    [(ended_pod(message()), False), (ended_pod("", 137, "Error"), True)],
-    ids=["the driver told its result", "the driver could not"],
-)
-def test_prefect_is_told_what_the_driver_could_not_tell(driver, told):
-    assert bool(of(decide_run(a_view(an_attempt(driver=driver)), NOW), ReportToPrefect)) is told
 
 
 def test_a_finished_run_keeps_its_driver_pod_and_loses_the_rest():

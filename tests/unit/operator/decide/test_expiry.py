@@ -30,7 +30,7 @@ def test_a_settled_run_loses_its_children_on_every_pass():
     plan = decide_run(a_view(an_attempt(), run=a_run(status=finished_status())), NOW)
     assert DeleteWorkers("etl", 1) in plan.actions
     assert Delete("TaskCluster", "etl-1-default", "cluster-1") in plan.actions
-    assert plan.status is None
+    assert plan.status is None, "nothing is written again"
 
 
 def test_expire_deletes_only_the_object_that_was_meant():

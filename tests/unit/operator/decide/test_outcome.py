@@ -63,7 +63,7 @@ TABLE = [
     (
         "evicted (F22)",
         an_attempt(driver=ended_pod("low on memory", -1, "Evicted")),
-        "DriverExited",
+        "DriverEvicted",
         "CRASHED",
         True,
         False,
@@ -85,9 +85,9 @@ TABLE = [
         False,
     ),
     (
-        "pod being deleted, Job failed",
-        an_attempt(job=a_job(failure=BACKOFF), driver=a_pod(deleting=True)),
-        "DriverLost",
+        "a pod on a lost node that Kubernetes has given up (F21)",
+        an_attempt(job=a_job(failure=BACKOFF), driver=a_pod(deleting=True, unreachable=True)),
+        "NodeLost",
         "CRASHED",
         True,
         False,
@@ -125,6 +125,8 @@ def test_outcome_table(attempt, expected):
         pytest.param(an_attempt(driver=None), id="no pod yet"),
         pytest.param(an_attempt(driver=a_pod(phase="Pending", running=False)), id="pending"),
         pytest.param(an_attempt(driver=a_pod(deleting=True)), id="pod being deleted: it may still tell its result"),
+        pytest.param(an_attempt(job=a_job(failure=BACKOFF), driver=a_pod(deleting=True)), id="the same, Job doomed"),
+        pytest.param(an_attempt(driver=a_pod(unreachable=True)), id="node does not answer: it may come back (F21)"),
         pytest.param(an_attempt(job=a_job(finished=True)), id="Job complete, the pod's end not seen yet"),
         pytest.param(an_attempt(job=a_job(deleting=True)), id="Job being deleted"),
     ],
@@ -159,3 +161,86 @@ def test_every_type_of_result_is_read(type_):
 @pytest.mark.parametrize("text", ["[" * 4096, "{}", "null", "[]", '"COMPLETED"', "\x00", '{"type": "DONE"}'])
 def test_F30_no_termination_message_breaks_the_decision(text):
     assert attempt_outcome(an_attempt(driver=ended_pod(text, 1))).reason == "DriverExited"
+
+
+def disrupted(reason: str, text: str = "", exit_code: int = 0, end: str = "Completed"):
+    return an_attempt(driver=ended_pod(text, exit_code, end, node="n1", disruption=Problem(reason, "because")))
+
+
+TERMINATED = message("CRASHED", "Terminated")
+# name, attempt, reason, class
+CLASSES = [
+    ("a flow that completed has none", an_attempt(driver=ended_pod(message())), "FlowCompleted", None),
+    ("a flow that failed", an_attempt(driver=ended_pod(message("FAILED", "FlowFailed"), 1)), "FlowFailed", "Flow"),
+    (
+        "code that can't be loaded",
+        an_attempt(driver=ended_pod(message("FAILED", "FlowLoadFailed"), 1)),
+        "FlowLoadFailed",
+        "Flow",
+    ),
+    (
+        "parameters",
+        an_attempt(driver=ended_pod(message("FAILED", "InvalidParameters"), 1)),
+        "InvalidParameters",
+        "User",
+    ),
+    (
+        "cancelled in Prefect",
+        an_attempt(driver=ended_pod(message("CANCELLED", "FlowCancelled"), 1)),
+        "FlowCancelled",
+        "User",
+    ),
+    ("cancelled, in other words (F24)", an_attempt(driver=ended_pod(message("CANCELLED", "Odd"), 1)), "Odd", "User"),
+    ("a deadline", an_attempt(job=a_job(failure=DEADLINE)), "DeadlineExceeded", "User"),
+    ("a killed driver", an_attempt(driver=ended_pod("", 137, "Error")), "DriverKilled", "Infrastructure"),
+    ("drained (F22)", disrupted("EvictionByEvictionAPI"), "DriverEvicted", "Infrastructure"),
+    (
+        "drained, and the driver said so",
+        disrupted("EvictionByEvictionAPI", TERMINATED, 1),
+        "DriverEvicted",
+        "Infrastructure",
+    ),
+    ("preempted (F23)", disrupted("PreemptionByScheduler"), "DriverPreempted", "Infrastructure"),
+    (
+        "preempted by Kueue (F23)",
+        disrupted("WorkloadEvictedDueToPreempted", "", 143),
+        "DriverPreempted",
+        "Infrastructure",
+    ),
+    ("the node was deleted (F21)", disrupted("DeletionByPodGC", "", -1, "Failed"), "NodeLost", "Infrastructure"),
+    ("the node came back (F21)", disrupted("DeletionByTaintManager", "", 255, "Unknown"), "NodeLost", "Infrastructure"),
+    ("evicted by a taint", disrupted("DeletionByTaintManager", "", 143, "Error"), "DriverEvicted", "Infrastructure"),
+    ("the node restarted (F21)", an_attempt(driver=ended_pod("", 255, "Unknown")), "NodeLost", "Infrastructure"),
+    (
+        "the driver's own result outranks a disruption",
+        disrupted("EvictionByEvictionAPI", message()),
+        "FlowCompleted",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("attempt", "reason", "failure"), [r[1:] for r in CLASSES], ids=[r[0] for r in CLASSES])
+def test_class_table(attempt, reason, failure):
+    outcome = attempt_outcome(attempt)
+    assert (outcome.reason, outcome.failure) == (reason, failure)
+
+
+def test_F20_exit_code_0_of_an_evicted_driver_is_no_success():
+    assert attempt_outcome(disrupted("DeletionByTaintManager")).type == "CRASHED"
+
+
+@pytest.mark.parametrize(
+    ("driver", "evidence"),
+    [
+        (ended_pod("", 137, "OOMKilled", node="n1"), ["pod etl-1-abcde on node n1", "OOMKilled, exit code 137"]),
+        (ended_pod("", 1, "Error", node="n1"), ["pod etl-1-abcde on node n1", "Error, exit code 1"]),
+        (ended_pod("", 0), ["pod etl-1-abcde", "Completed, exit code 0", "no result"]),
+        (ended_pod("low on memory", -1, "Evicted", node="n1"), ["on node n1", "low on memory"]),
+        (ended_pod(TERMINATED, 1, "Error", node="n1"), ["on node n1", "exit code 1"]),
+    ],
+    ids=["out of memory", "an error", "exit code 0", "evicted", "the driver's words"],
+)
+def test_F20_a_crash_is_told_with_its_evidence(driver, evidence):
+    text = attempt_outcome(an_attempt(driver=driver)).message
+    assert [part for part in evidence if part not in text] == []

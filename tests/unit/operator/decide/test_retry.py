@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from operator_testing.builders import (
@@ -15,7 +16,7 @@ from operator_testing.builders import (
 )
 
 from flowrun_operator.decide import decide_run, verdict_on
-from flowrun_operator.decide.plan import CloseAttempt, Create, Finish, Hold, ReportToPrefect, StartAttempt
+from flowrun_operator.decide.plan import CloseAttempt, Create, DropReport, Finish, Hold, ReportToPrefect, StartAttempt
 from flowrun_operator.decide.retry import retry
 
 KILLED = ended_pod("", 137, "Error")
@@ -89,7 +90,7 @@ def test_retry_table(limit, recorded, number, expected):
         assert (type(verdict), verdict.outcome.reason) == (Finish, expected)
     else:
         assert (verdict.number, verdict.wait_s) == expected
-        assert verdict.failed.reason == "DriverKilled"
+        assert verdict.failed == "DriverKilled"
 
 
 def test_F01_an_attempt_is_closed_before_its_successor_exists():
@@ -148,14 +149,26 @@ def test_a_live_attempt_has_no_opinion_on_retries():
     assert retry(a_view(an_attempt()), NOW) is None
 
 
-def test_the_failed_attempt_is_told_to_prefect_once_even_if_the_retry_starts_at_once():
+def test_the_failed_attempt_is_told_to_prefect_before_its_successor_starts():
     view = a_view(an_attempt(driver=KILLED), run=a_run(retries(1)))
-    plan = decide_run(view, NOW)
-    assert [a.attempt for a in plan.actions if isinstance(a, ReportToPrefect)] == [1]
-    # The next decision knows from the status that it was told.
-    again = decide_run(replace(view, run=view.run.model_copy(update={"status": plan.status})), NOW)
-    assert [a.manifest["metadata"]["name"] for a in again.actions if isinstance(a, Create)] == ["etl-2"]
-    assert not [a for a in again.actions if isinstance(a, ReportToPrefect)]
+    closed = replace(view, run=view.run.model_copy(update={"status": decide_run(view, NOW).status}))
+    waiting = decide_run(closed, NOW)
+    (report,) = [a for a in waiting.actions if isinstance(a, ReportToPrefect)]
+    assert (report.attempt, report.type) == (1, "AwaitingRetry")
+    assert not [a for a in waiting.actions if isinstance(a, Create)]
+    plan = decide_run(replace(closed, told=report.id), NOW)
+    assert [a.manifest["metadata"]["name"] for a in plan.actions if isinstance(a, Create)] == ["etl-2"]
+    assert not [a for a in plan.actions if isinstance(a, ReportToPrefect)]
+    assert plan.status.conditions[-1].status == "True"
+
+
+def test_F28_a_prefect_that_does_not_listen_holds_up_a_retry_for_seconds_only():
+    view = a_view(an_attempt(driver=KILLED), run=a_run(retries(1)))
+    closed = replace(view, run=view.run.model_copy(update={"status": decide_run(view, NOW).status}))
+    plan = decide_run(closed, NOW + timedelta(seconds=6))
+    assert [a.manifest["metadata"]["name"] for a in plan.actions if isinstance(a, Create)] == ["etl-2"]
+    assert [a for a in plan.actions if isinstance(a, DropReport)], "the next driver speaks for the run now"
+    assert plan.status.conditions[-1].status == "False"
 
 
 def test_a_retry_that_waits_neither_reports_nor_creates():

@@ -22,6 +22,7 @@ from flowrun_operator.model import Problem
 
 WITH_UI = replace(DEFAULTS, prefect_ui_url="http://ui/")
 TYPES = ["Succeeded", "DriverRunning", "ClustersReady", "Suspended"]
+TOLD = "PrefectInformed"
 
 
 def status_of(*attempts, **changes) -> FlowRunStatus:
@@ -43,7 +44,8 @@ def words(status: FlowRunStatus) -> dict[str, tuple[str, str]]:
     ids=["starting", "active", "held", "finished"],
 )
 def test_every_known_condition_is_set_from_the_first_status_on(status):
-    assert [c.type for c in status.conditions] == TYPES
+    told = [TOLD] if status.completion_time else []
+    assert [c.type for c in status.conditions] == TYPES + told
     assert status.observed_generation == 1
 
 

@@ -10,7 +10,7 @@ from flowrun_operator.decide.validity import validity
 
 RAY = {"name": "gpu", "engine": "Ray"}
 ON_DEMAND = {**DASK_CLUSTER, "activation": "OnDemand"}
-SMALL = {**RAY, "workers": {"resources": {"limits": {"memory": "256Mi"}}}}
+SMALL = {**RAY, "workers": {"resources": {"limits": {"memory": "128Mi"}}}}
 BARE = replace(DEFAULTS, image="", prefect_api_url=None)
 
 TABLE = [

@@ -9,7 +9,18 @@ from operator_testing.world import FakePrefect
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.contract import ResultType
-from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, ReportToPrefect, Scale
+from flowrun_operator.decide.plan import (
+    AnnounceCancel,
+    Create,
+    Delete,
+    DeleteWorkers,
+    DropReport,
+    Explain,
+    LookUpFlowRun,
+    ReportToPrefect,
+    Scale,
+    Waiting,
+)
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
@@ -253,7 +264,7 @@ LOOK_UP = LookUpFlowRun(1, "http://p/api")
 
 async def test_a_look_up_feeds_the_cache(stage):
     await stage.act(LOOK_UP)
-    assert stage.cache.flow_runs[RUN_UID][1].id == f"id-of-flowrun-{RUN_UID}-1"
+    assert stage.cache.flow_runs[RUN_UID][1].id == f"id-of-flowrun-{RUN_UID}"
 
 
 async def test_F28_a_slow_prefect_holds_up_nobody_and_is_asked_once_at_a_time(stage):
@@ -285,24 +296,48 @@ async def test_F28_a_prefect_that_is_down_is_asked_again_next_time(stage):
     assert stage.cache.flow_runs[RUN_UID][1]
 
 
-async def test_F28_a_report_is_repeated_until_prefect_hears_it(stage, monkeypatch):
-    tries = []
+REPORT = ReportToPrefect(1, "http://p/api", ResultType.CRASHED, "killed")
 
-    async def report(api_url: str, key: str, state_type: str, message: str) -> None:
-        tries.append(state_type)
-        if len(tries) < 3:
-            raise aiohttp.ClientConnectionError("down")
 
-    async def no_wait(_: float) -> None:
-        await real_sleep(0)
+async def test_F28_a_report_that_prefect_did_not_hear_is_made_again_when_asked_for_ever_more_seldom(stage):
+    stage.prefect.down = True
+    await stage.act(REPORT)
+    await asyncio.sleep(0)
+    assert stage.cache.told == {}
+    stage.prefect.down = False
+    await stage.act(REPORT)
+    assert stage.prefect.reports == [], "too early"
+    stage.now += 2
+    await stage.act(REPORT)
+    await asyncio.sleep(0)
+    assert stage.prefect.reports == [(f"flowrun-{RUN_UID}", "CRASHED")]
+    assert stage.cache.told == {RUN_UID: "1-CRASHED"}
 
-    real_sleep = asyncio.sleep
-    monkeypatch.setattr("flowrun_operator.loop.act.asyncio.sleep", no_wait)
-    stage.prefect.report_end = report
-    await stage.act(ReportToPrefect(1, "http://p/api", ResultType.CRASHED, "killed"))
-    for _ in range(10):
-        await real_sleep(0)
-    assert tries == ["CRASHED"] * 3
+
+async def test_F28_a_slow_report_is_made_once_at_a_time_and_let_go_when_the_next_driver_starts(stage):
+    begun, answer = [], asyncio.Event()
+
+    async def report(api_url: str, key: str, name: str, message: str) -> None:
+        begun.append(name)
+        await answer.wait()
+
+    stage.prefect.report_wait = report
+    waiting = ReportToPrefect(1, "http://p/api", Waiting.AWAITING_RETRY, "killed")
+    await asyncio.wait_for(stage.act(waiting, waiting), 1)
+    assert begun == ["AwaitingRetry"]
+    await stage.act(DropReport())
+    answer.set()
+    await asyncio.sleep(0.01)
+    assert stage.cache.told == {}
+
+
+@pytest.mark.parametrize("error", [aiohttp.ClientConnectionError("down"), TimeoutError()], ids=["down", "slow"])
+async def test_F28_a_cancellation_goes_on_if_prefect_does_not_hear_of_it(stage, error):
+    async def announce(api_url: str, key: str) -> None:
+        raise error
+
+    stage.prefect.announce_cancel = announce
+    assert await stage.act(AnnounceCancel("http://p/api"))
 
 
 async def test_a_pod_marked_as_going_is_overwritten_by_the_next_event(stage):

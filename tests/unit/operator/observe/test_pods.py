@@ -125,6 +125,56 @@ def test_F21_a_pod_being_deleted_is_not_alive():
     assert (facts.deleting, facts.live) == (True, False)
 
 
+NOT_READY = {"type": "Ready", "status": "False"}
+CONTAINERS_READY = {"type": "ContainersReady", "status": "True"}
+
+
+# name, pod, whether its node does not answer
+UNREACHABLE = [
+    ("all is well", raw_pod(state=RUNNING, phase="Running", conditions=[READY, CONTAINERS_READY]), False),
+    (
+        "the node controller took it",
+        raw_pod(state=RUNNING, phase="Running", conditions=[NOT_READY, CONTAINERS_READY]),
+        True,
+    ),
+    (
+        "the kubelet says so itself",
+        raw_pod(state=RUNNING, phase="Running", conditions=[NOT_READY, {**CONTAINERS_READY, "status": "False"}]),
+        False,
+    ),
+    ("it has ended", raw_pod(state=terminated(255, "Unknown"), conditions=[NOT_READY, CONTAINERS_READY]), False),
+    ("no condition yet", raw_pod(state=RUNNING, phase="Running"), False),
+]
+
+
+@pytest.mark.parametrize(("pod", "unreachable"), [r[1:] for r in UNREACHABLE], ids=[r[0] for r in UNREACHABLE])
+def test_F21_a_pod_on_a_lost_node_still_says_running(pod, unreachable):
+    assert pod_facts(pod).unreachable is unreachable
+
+
+def test_F21_a_readiness_gate_is_no_lost_node():
+    pod = raw_pod(state=RUNNING, phase="Running", conditions=[NOT_READY, CONTAINERS_READY])
+    pod["spec"] = {"nodeName": "n1", "readinessGates": [{"conditionType": "x"}]}
+    assert (pod_facts(pod).unreachable, pod_facts(pod).node) == (False, "n1")
+
+
+@pytest.mark.parametrize("type_", ["DisruptionTarget", "TerminationTarget"])
+def test_F22_why_kubernetes_ends_a_pod_is_read(type_):
+    condition = {"type": type_, "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API"}
+    facts = pod_facts(raw_pod(state=RUNNING, phase="Running", conditions=[condition]))
+    assert facts.disruption == Problem("EvictionByEvictionAPI", "Eviction API")
+    assert pod_facts(raw_pod(conditions=[{**condition, "status": "False"}])).disruption is None
+
+
+def test_F21_a_pod_that_was_collected_with_its_node_has_ended_whatever_its_container_says():
+    facts = pod_facts(raw_pod(phase="Failed", state=RUNNING))
+    assert (facts.running, facts.ended, facts.terminated.exit_code) == (False, True, -1)
+
+
+def test_F20_a_pod_that_succeeded_without_a_word_has_ended():
+    assert pod_facts(raw_pod(phase="Succeeded")).terminated.reason == "Succeeded"
+
+
 def test_a_pod_without_a_status_is_pending():
     pod = raw_pod()
     del pod["status"]

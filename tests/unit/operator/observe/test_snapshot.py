@@ -69,6 +69,22 @@ def test_F15_a_job_of_another_owner_is_no_attempt():
     assert observe(jobs=[raw_job(run_uid="somebody-else")]).current is None
 
 
+def test_F21_a_drivers_pod_is_known_without_its_job():
+    mine = {**labels("etl", 1, role="driver"), "flowrun.dev/run-uid": RUN_UID}
+    view = observe(
+        jobs=[], pods=[driver(labels=mine), driver(uid="x", labels={**mine, "flowrun.dev/run-uid": "other"})]
+    )
+    assert [d.uid for d in view.drivers] == ["d"]
+    assert view.attempts == ()
+
+
+def test_the_job_that_reports_is_no_attempt():
+    report = raw_job(1, type="x")
+    report["metadata"] |= {"name": "etl-report-11111111", "labels": labels("etl", 1, role="report")}
+    view = observe(jobs=[raw_job(), report])
+    assert (len(view.attempts), view.report_job.name) == (1, "etl-report-11111111")
+
+
 def test_attempts_are_told_apart():
     view = observe(jobs=[raw_job(1), raw_job(2)], pods=[driver(1, "a"), driver(2, "b"), worker(0, 1)])
     assert [(a.number, a.driver.uid, a.worker_pods) for a in view.attempts] == [(1, "a", 1), (2, "b", 0)]
@@ -133,6 +149,12 @@ def test_the_coordinator_has_ended_with_its_driver():
     assert observe_cluster(pods=[ended]).coordinator_ended
     assert observe_cluster(pods=[driver(deletionTimestamp=rfc(NOW))]).coordinator_ended
     assert not observe_cluster(pods=[driver()]).coordinator_ended
+
+
+def test_what_is_kept_of_a_failed_attempt_is_never_mended():
+    over = raw_run(status={"attempts": [{"number": 1, "completionTime": rfc(NOW)}]})
+    assert observe_cluster(pods=[], run=over).coordinator_ended
+    assert not observe_cluster(pods=[], run=raw_run(status={"attempts": [{"number": 1}]})).coordinator_ended
 
 
 def test_a_driver_that_does_not_exist_yet_has_not_ended():

@@ -73,6 +73,11 @@ def a_pod(**changes: Any) -> PodFacts:
     return PodFacts(**{**given, **changes})
 
 
+def lost_pod(**changes: Any) -> PodFacts:
+    """Return a driver's pod as it is shown when its node does not answer."""
+    return a_pod(**{"unreachable": True, "node": "n1", **changes})
+
+
 def ended_pod(text: str = "", exit_code: int = 0, reason: str = "Completed", **changes: Any) -> PodFacts:
     """Return a pod whose main container has ended."""
     end = Terminated(exit_code=exit_code, reason=reason, message=text, finished_at=changes.pop("finished_at", ago(1)))
@@ -133,6 +138,7 @@ def finished_status(age_s: float = 60, state: str = "Succeeded") -> dict:
     return {
         "conditions": [a_condition("Succeeded", "True" if state == "Succeeded" else "False", "FlowCompleted", age_s)],
         "state": state,
+        "observedGeneration": 1,
         "completionTime": rfc(ago(age_s)),
         "attempts": [attempt_status(1, reason="FlowCompleted")],
     }

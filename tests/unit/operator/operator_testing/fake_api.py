@@ -214,6 +214,8 @@ class Nodes:
         # How the driver of an attempt ends: message and exit code; None: it runs on.
         self.ends: dict[str, tuple[str, int] | None] = {}
         self.starts = True
+        # Names of pods on a node that does not answer.
+        self.frozen: set[str] = set()
 
     def step(self) -> None:
         for job in self.api.of("Job"):
@@ -236,6 +238,8 @@ class Nodes:
             self._change(job, lambda raw: raw.update(status={"conditions": [condition]}))
 
     def _pod(self, pod: Raw) -> None:
+        if pod["metadata"]["name"] in self.frozen:
+            return
         if at(pod, "metadata", "deletionTimestamp"):
             self.api.remove(pod)
             return

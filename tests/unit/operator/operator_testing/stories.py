@@ -77,6 +77,7 @@ DONE = {
         ("DriverRunning", "False", "Finished"),
         ("ClustersReady", "False", "Finished"),
         ("Suspended", "False", "NotSuspended"),
+        ("PrefectInformed", "True", "Told"),
     ],
     "attempts": [(1, "FlowCompleted")],
     "children": [],

@@ -27,12 +27,24 @@ class FakePrefect:
 
     def __init__(self) -> None:
         self.reports: list[tuple[str, str]] = []
+        self.down = False
 
     async def find(self, api_url: str, key: str) -> PrefectFlowRun | None:
         return PrefectFlowRun(id=f"id-of-{key}", name="etl", state="RUNNING")
 
     async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> None:
-        self.reports.append((key, state_type))
+        self._hear(key, state_type)
+
+    async def report_wait(self, api_url: str, key: str, name: str, message: str) -> None:
+        self._hear(key, name)
+
+    async def announce_cancel(self, api_url: str, key: str) -> None:
+        self._hear(key, "CANCELLING")
+
+    def _hear(self, key: str, what: str) -> None:
+        if self.down:
+            raise ConnectionError("down")
+        self.reports.append((key, what))
 
 
 class World:

@@ -11,7 +11,7 @@ KEY = "flowrun-u-1"
 
 
 class Prefect:
-    """One flow run and its task runs."""
+    """One flow run and its task runs; `crashed_at` says when those ended that are Crashed, `history` what there was."""
 
     def __init__(self, state: str | None = "RUNNING", tasks: int = 0) -> None:
         self.flow_run = (
@@ -21,11 +21,14 @@ class Prefect:
         self.requests: list[tuple[str, str | None]] = []
         self.forced: list[bool] = []
         self.status = 200
+        self.crashed_at: dict[str, str] = {}
+        self.history: list[dict] = []
 
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/api/flow_runs/filter", self.find)
         app.router.add_post("/api/flow_runs/{id}/set_state", self.set_flow_run)
+        app.router.add_get("/api/flow_run_states/", self.states)
         app.router.add_post("/api/task_runs/filter", self.find_tasks)
         app.router.add_post("/api/task_runs/{id}/set_state", self.set_task)
         return app
@@ -41,14 +44,19 @@ class Prefect:
     async def set_flow_run(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.flow_run["state_type"] = body["state"]["type"]
+        self.flow_run["state_name"] = body["state"]["name"]
         self.forced.append(body["force"])
         return web.json_response({"status": "ACCEPT"}, status=201)
 
     async def find_tasks(self, request: web.Request) -> web.Response:
         body = await request.json()
         states = body["task_runs"]["state"]["type"]["any_"]
-        found = [{"id": i} for i, state in self.tasks.items() if state in states][: body["limit"]]
-        return web.json_response(found)
+        since = body["task_runs"].get("end_time", {}).get("after_", "")
+        chosen = [i for i, state in self.tasks.items() if state in states and self.crashed_at.get(i, "z") >= since]
+        return web.json_response([{"id": i} for i in chosen[: body["limit"]]])
+
+    async def states(self, request: web.Request) -> web.Response:
+        return web.json_response(self.history)
 
     async def set_task(self, request: web.Request) -> web.Response:
         self.tasks[request.match_info["id"]] = (await request.json())["state"]["type"]
@@ -99,6 +107,73 @@ async def test_F28_a_final_state_in_prefect_is_never_changed_but_its_task_runs_a
     await client.report_end(await serve(prefect), KEY, "CRASHED", "x")
     assert prefect.flow_run["state_type"] == state
     assert prefect.tasks == {"t-0": "CRASHED"}
+
+
+# name, state in Prefect, what is reported, state afterwards
+ENDS = [
+    ("cancelled: the driver was stopped and said Crashed", "CRASHED", "CANCELLED", "CANCELLED"),
+    ("cancelled: it was killed before it could say anything", "CANCELLING", "CANCELLED", "CANCELLED"),
+    ("cancelled while it waited for a retry", "SCHEDULED", "CANCELLED", "CANCELLED"),
+    ("the flow had completed first", "COMPLETED", "CANCELLED", "COMPLETED"),
+    ("a deadline: the driver said Crashed", "CRASHED", "FAILED", "FAILED"),
+    ("a crash after a cancellation was asked for in Prefect", "CANCELLING", "CRASHED", "CANCELLED"),
+    ("a crash of a run that waited", "SCHEDULED", "CRASHED", "CRASHED"),
+]
+
+
+@pytest.mark.parametrize(("before", "reported", "after"), [r[1:] for r in ENDS], ids=[r[0] for r in ENDS])
+async def test_F24_end_table(serve, client, before, reported, after):
+    prefect = Prefect(before)
+    url = await serve(prefect)
+    await client.report_end(url, KEY, reported, "x")
+    assert prefect.flow_run["state_type"] == after
+    await client.report_end(url, KEY, reported, "x")
+    assert prefect.flow_run["state_type"] == after, "it may be said twice"
+
+
+@pytest.mark.parametrize("since", ["CANCELLING", "RUNNING"])
+async def test_F24_task_runs_that_crashed_because_of_the_cancellation_are_cancelled_and_older_ones_are_not(
+    serve, client, since
+):
+    prefect = Prefect("CRASHED", tasks=3)
+    prefect.tasks |= {"t-0": "CRASHED", "t-1": "CRASHED"}
+    prefect.crashed_at = {"t-0": "2026-11-22T10:00:00Z", "t-1": "2026-11-22T12:00:00Z"}
+    prefect.history = [
+        {"type": "RUNNING", "timestamp": "2026-11-22T09:00:00Z"},
+        {"type": since, "timestamp": "2026-11-22T11:00:00Z"},
+    ]
+    await client.report_end(await serve(prefect), KEY, "CANCELLED", "x")
+    assert prefect.tasks == {"t-0": "CRASHED", "t-1": "CANCELLED", "t-2": "CANCELLED"}
+
+
+# name, state in Prefect, state type and name afterwards
+WAITS = [
+    ("its driver was killed", "RUNNING", ("SCHEDULED", "AwaitingRetry")),
+    ("its driver said Crashed", "CRASHED", ("SCHEDULED", "AwaitingRetry")),
+    ("it never ran", "PENDING", ("SCHEDULED", "AwaitingRetry")),
+    ("it has ended after all", "COMPLETED", ("COMPLETED", "Completed")),
+    ("it has failed after all", "FAILED", ("FAILED", "Failed")),
+    ("it was cancelled in Prefect", "CANCELLING", ("CANCELLED", "Cancelled")),
+    ("and is so already", "CANCELLED", ("CANCELLED", "Cancelled")),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), [r[1:] for r in WAITS], ids=[r[0] for r in WAITS])
+async def test_waiting_table(serve, client, before, after):
+    prefect = Prefect(before, tasks=2)
+    prefect.tasks["t-0"] = "COMPLETED"
+    await client.report_wait(await serve(prefect), KEY, "AwaitingRetry", "the driver was killed")
+    assert (prefect.flow_run["state_type"], prefect.flow_run["state_name"]) == after
+    assert prefect.tasks == {"t-0": "COMPLETED", "t-1": "CRASHED"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("RUNNING", "CANCELLING"), ("COMPLETED", "COMPLETED"), ("CANCELLED",) * 2]
+)
+async def test_F24_a_cancellation_is_announced_to_a_run_that_goes_on(serve, client, before, after):
+    prefect = Prefect(before)
+    await client.announce_cancel(await serve(prefect), KEY)
+    assert prefect.flow_run["state_type"] == after
 
 
 async def test_more_task_runs_than_one_page_are_ended(serve, client):
