@@ -171,7 +171,8 @@ class Reconciler:
             version = at(raw, "metadata", "resourceVersion")
             patched = await self._kube.patch_status(key.kind, key.namespace, key.name, body, version)
         except ApiError as error:
-            if error.not_found:
+            if error.not_found:  # no watch has told it yet; deciding on a ghost would create its children again
+                self._cache.forget(key.kind, raw)
                 return
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then
         self._status_since.pop(key, None)
