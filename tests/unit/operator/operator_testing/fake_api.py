@@ -34,8 +34,8 @@ class FakeApi:
     """Objects by kind, namespace and name.
 
     Every write of the operator that was carried out is in `writes` as "verb Kind name". `crash_after` kills the
-    operator after so many writes; `lose_response_of` carries the n-th write out and then breaks the connection; `refuse` may
-    raise for one. `fault` is asked about every request, read or write, before and after it is carried out.
+    operator after so many writes; `lose_response_of` carries the n-th write out and then breaks the connection;
+    `refuse` may raise for one. `fault` is asked about every request, before and after it is carried out.
 
     `listeners` are the operator's watches, `observers` the test's: they see every change, whatever happens to a watch.
     """

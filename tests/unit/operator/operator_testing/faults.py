@@ -257,3 +257,45 @@ SERVER_ERRORS: tuple[Callable[[], ApiError], ...] = (
     lambda: ApiError(503, "ServiceUnavailable", "apiserver is shutting down"),
     lambda: ApiError(0, "Unreachable", "timed out"),
 )
+
+
+class Chaos(Fault):
+    """What a state machine turns on as it goes: the next so many requests, answers or events are hit."""
+
+    must_strike = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kills = 0
+        self.losses = 0
+        self.drops = 0
+        self.errors: dict[str, list[ApiError]] = {}  # by verb
+        self.lag_s: dict[str, float] = {}
+        self.prefect_down = False
+
+    def calm(self) -> None:
+        """Turn everything off."""
+        self.kills = self.losses = self.drops = 0
+        self.errors, self.lag_s, self.prefect_down = {}, {}, False
+
+    def request(self, request: Request) -> None:
+        if self.errors.get(request.verb):
+            raise self.errors[request.verb].pop()
+
+    def response(self, request: Request) -> None:
+        if request.is_write and self.kills:
+            self.kills -= 1
+            raise Crash
+        if request.is_write and self.losses:
+            self.losses -= 1
+            raise ApiError(0, "Unreachable", "connection reset")
+
+    def delay_s(self, change: Change) -> float | None:
+        if self.drops:
+            self.drops -= 1
+            return None
+        return self.lag_s.get(change.kind, 0.0)
+
+    def prefect(self) -> None:
+        if self.prefect_down:
+            raise aiohttp.ClientConnectionError("down")
