@@ -36,6 +36,28 @@ def count(number: int, stride: int = 1) -> range:
     return range(1, number + 1, stride)
 
 
+_ABOUT = {
+    "cancelled": "F24",
+    "suspended": "F23",
+    "deleted": "F25",
+    "a lost worker": "F22",
+    "a quota": "F16",
+    "a foreign": "F15",
+    "a killed driver": "F20",
+    "a standalone cluster that loses": "F20",
+}
+
+
+def with_fault(name: str) -> str:
+    """Return the id of a scenario that is about a fault itself."""
+    return next((f"{fault} {name}" for start, fault in _ABOUT.items() if name.startswith(start)), name)
+
+
+@pytest.mark.parametrize("name", SCENARIOS, ids=with_fault)
+async def test_a_scenario_ends_as_it_should(reference, name):
+    await reference(name)
+
+
 @every_scenario
 async def test_F01_an_operator_killed_after_any_write_comes_to_the_same_end(simulate, reference, name):
     writes = (await reference(name)).writes
