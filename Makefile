@@ -36,6 +36,10 @@ e2e: setup ## End-to-end tests on the installed cluster; PYTEST_ARGS selects
 conformance: setup ## Task runners compared, ours and Prefect's; writes docs/task-runners-conformance.md
 	@$(VENV)/bin/pytest tests/runner/conformance --write-table
 
+.PHONY: fault-matrix
+fault-matrix: setup ## Every fault at every point; writes docs/fault-matrix.md (SKIP_CLUSTER=1: without the cluster)
+	@KUBEBOX=$$(dev/kubebox) $(PY) dev/fault_matrix.py
+
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, stale generated files, the chart
 	@dev/lint.sh

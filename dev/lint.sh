@@ -19,7 +19,7 @@ python -m flowrun_operator.api.crd "$generated"
 diff -ru "$generated" charts/flowrun-operator/files/crds || { echo "stale: run make generate" >&2; exit 1; }
 if command -v shellcheck >/dev/null; then
     step "shellcheck"
-    find dev requirements .ci -type f \( -name '*.sh' -o -name cluster-up -o -name cluster-down -o -name run \) -print0 |
+    find dev requirements .ci -type f \( -name '*.sh' -o -name cluster-up -o -name cluster-down -o -name kubebox -o -name run \) -print0 |
         xargs -0 shellcheck -x -e SC1091
 fi
 if command -v helm >/dev/null; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every tier of tests that this machine can run, and says which it could not.
 #
-# Tiers: unit and runner (anywhere), chart (Go, for helm-unittest), cluster (a real cluster: see dev/cluster-up).
+# Tiers: unit, simulated and runner (anywhere), apiserver (Go, for a real API server without nodes), chart (Go, for helm-unittest), cluster (a real cluster: see dev/cluster-up).
 # SKIP_CLUSTER=1 leaves the last one out.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -22,6 +22,13 @@ tier() { # name, command...
 }
 
 tier unit pytest tests/unit
+tier simulated pytest tests/simulated
+if KUBEBOX=$(dev/kubebox); then
+    export KUBEBOX
+    tier apiserver pytest tests/apiserver
+else
+    summary+=("NOT RUN  apiserver: the API server could not be built (see above)")
+fi
 # The stock runners on clusters take most of the conformance suite's time and none of them is ours: `make conformance`.
 tier runner pytest tests/runner -k "not prefect-dask and not prefect-ray and not flowrun-threads"
 if dev/tools.sh; then

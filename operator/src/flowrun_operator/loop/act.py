@@ -183,7 +183,7 @@ class Actor:
                 action.kind, namespace, action.name, uid=action.uid, grace_s=action.grace_s
             )
         except ApiError as error:
-            if not (error.not_found or error.conflict):
+            if not (error.not_found or (error.conflict and await self._replaced(action, namespace))):
                 raise
             deleted = None  # gone, or another object by now: either way ours is no more
         known = self._cache.get(action.kind, namespace, action.name)
@@ -193,6 +193,16 @@ class Actor:
             self._cache.feed(action.kind, deleted)
         else:
             self._cache.forget(action.kind, known)
+
+    async def _replaced(self, action: Delete, namespace: str) -> bool:
+        """Whether another object has the name by now; a conflict alone does not say so (F10)."""
+        if not action.uid:  # any object of that name is meant
+            return False
+        try:
+            existing = await self._kube.get(action.kind, namespace, action.name)
+        except ApiError as error:
+            return error.not_found
+        return bool(at(existing, "metadata", "uid") != action.uid)
 
     async def _delete_workers(self, action: DeleteWorkers, namespace: str) -> None:
         chosen = selector(labels(action.run, action.attempt, role=ROLE_WORKER))

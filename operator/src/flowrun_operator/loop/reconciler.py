@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # Changes of the status that are not final wait this long for company: workers come up in bunches.
 _STATUS_DELAY_S = 1.0
-# How often a refused create is considered; `Refusals` says when it is really tried again.
+# When a plan with a refused create is looked at again, should `Refusals` not say.
 _REFUSED_DELAY_S = 1.0
 
 
@@ -112,11 +112,11 @@ class Reconciler:
         if all_created:
             self._go_on(key, plan)
         else:
-            self._queue.put(key, _REFUSED_DELAY_S)
+            self._queue.put(key, self._refused_for_s(key, plan))
         if not all_created:
             plan = self._decide(key, raw)  # the refusals belong into this status
         await self._write_status(key, raw, plan)
-        if plan.requeue_after_s is not None:
+        if all_created and plan.requeue_after_s is not None:
             self._queue.put(key, min(plan.requeue_after_s, 3600.0))
 
     def _go_on(self, key: Key, plan: Plan) -> None:
@@ -138,6 +138,12 @@ class Reconciler:
             if plan is None:
                 raise
             return plan
+
+    def _refused_for_s(self, key: Key, plan: Plan) -> float:
+        """Return when the first refused create is due: looking earlier would repeat the others in vain (I6)."""
+        creates = [a for stage in (*plan.first, plan.actions) for a in stage if isinstance(a, Create)]
+        waits = [self._cache.refusals.wait_s((key.namespace, c.manifest["metadata"]["name"])) for c in creates]
+        return min((wait_s for wait_s in waits if wait_s > 0), default=_REFUSED_DELAY_S)
 
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
@@ -186,7 +192,8 @@ class Reconciler:
             version = at(raw, "metadata", "resourceVersion")
             patched = await self._kube.patch_status(key.kind, key.namespace, key.name, body, version)
         except ApiError as error:
-            if error.not_found:
+            if error.not_found:  # no watch has told it yet; deciding on a ghost would create its children again
+                self._cache.forget(key.kind, raw)
                 return
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then
         self._status_since.pop(key, None)

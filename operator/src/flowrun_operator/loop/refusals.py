@@ -24,6 +24,10 @@ class Refusals:
         """Return whether it is too early to try again."""
         return self._clock() < self._not_before.get(where, 0.0)
 
+    def wait_s(self, where: Where) -> float:
+        """Return the seconds until it may be tried again; 0 if it may be now."""
+        return max(0.0, self._not_before.get(where, 0.0) - self._clock())
+
     def refused(self, where: Where) -> None:
         """Note a refusal; each doubles the wait, up to 15 s."""
         count = self._counts.pop(where, 0)

@@ -211,10 +211,21 @@ async def test_a_pod_that_goes_gracefully_is_known_as_going(stage):
 )
 async def test_F14_deleting_what_is_gone_is_fine(stage, error):
     await stage.act(CREATE)
-    uid = stage.api.of("Job")[0]["metadata"]["uid"]
+    ours = stage.api.of("Job")[0]
+    stage.api.remove(ours)
+    if error.conflict:
+        stage.api.add(job())
     stage.fail(error)
-    assert await stage.act(Delete("Job", "etl-1", uid))
+    assert await stage.act(Delete("Job", "etl-1", ours["metadata"]["uid"]))
     assert stage.cache.get("Job", NAMESPACE, "etl-1") is None
+
+
+async def test_F10_a_conflict_does_not_make_an_object_gone(stage):
+    await stage.act(CREATE)
+    stage.fail(ApiError(409, "Conflict", "the object has been modified"))
+    with pytest.raises(ApiError):
+        await stage.act(Delete("Job", "etl-1", stage.api.of("Job")[0]["metadata"]["uid"]))
+    assert stage.cache.get("Job", NAMESPACE, "etl-1") is not None
 
 
 async def test_F12_a_delete_that_fails_is_never_swallowed(stage):

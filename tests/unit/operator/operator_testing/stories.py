@@ -22,6 +22,13 @@ async def play(world: World, *, end: str | None = None, exit_code: int = 0, **sp
 
 def end_state(world: World) -> dict:
     """Return what must be the same whatever happened on the way: no times, no transition times."""
+    clusters = {
+        c["metadata"]["name"]: [(x["type"], x["status"], x["reason"]) for x in c["status"]["conditions"]]
+        for c in world.api.of("TaskCluster")
+        if c.get("status")
+    }
+    if not world.api.of("FlowRun"):
+        return {"clusters": clusters, "objects": sorted(kind for kind, _, _ in world.api.objects)}
     status = copy.deepcopy(world.status)
     return {
         "state": status.get("state"),
