@@ -104,6 +104,15 @@ class RayFuture:
         """Ends with the task; the id of the node that ran it."""
         return self._end
 
+    def keep_end(self, end: concurrent.futures.Future[str]) -> None:
+        """Hold another future that has ended alike.
+
+        Args:
+            end: shared by all tasks of a node: Ray's own, with its lock and its reference, takes 2 KB for each task, as
+                long as the flow holds its future.
+        """
+        self._end = end
+
     def give_up(self, error: BaseException) -> None:
         """Let the task fail if it has not ended.
 
@@ -306,6 +315,7 @@ class RayEngine:
         self._watch.remove(future)
         if end.exception() is None:
             self._nodes_used.add(end.result())
+            future.keep_end(_ended_on(end.result()))
 
     def _give_up(self, futures: list[RayFuture], message: str) -> None:
         if self._closed:
@@ -319,6 +329,13 @@ class RayEngine:
         demand = _demand(needs)
         # Named by the task, not by its run: Ray leases workers anew for each name.
         return self._run_task.options(name=name, **_options(demand)), demand
+
+
+@lru_cache
+def _ended_on(node_id: str) -> concurrent.futures.Future[str]:
+    end: concurrent.futures.Future[str] = concurrent.futures.Future()
+    end.set_result(node_id)
+    return end
 
 
 def _demand(needs: Needs | None) -> dict[str, float]:
