@@ -139,6 +139,6 @@ async def test_F27_a_wrong_clock_of_the_operator_changes_no_end(simulate, name, 
 
 
 @every_scenario
-async def test_F28_a_run_does_not_need_prefect_to_end(simulate, name):
+async def test_F28_a_run_ends_without_prefect_which_is_told_when_it_is_back(simulate, name):
     errors = (lambda: aiohttp.ClientConnectionError("down"), TimeoutError, lambda: ValueError("401"))
     await simulate(name, [PrefectDown(error) for error in errors])

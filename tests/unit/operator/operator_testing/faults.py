@@ -206,17 +206,19 @@ class Broken(Fault):
 
 @dataclass
 class PrefectDown(Fault):
-    """F28: Prefect never answers with anything but an error."""
+    """F28: Prefect answers with errors, so many times that a report must be tried again and again."""
 
     error: Callable[[], Exception] = lambda: aiohttp.ClientConnectionError("down")
+    times: int = 4
     must_strike = False  # not every scenario asks Prefect
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def prefect(self) -> None:
-        self.struck += 1
-        raise self.error()
+        if self.struck < self.times:
+            self.struck += 1
+            raise self.error()
 
 
 @dataclass
