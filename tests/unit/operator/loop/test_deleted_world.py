@@ -64,6 +64,11 @@ async def failed(world: World) -> None:
     await world.pass_time(10)
 
 
+async def crashed(world: World) -> None:
+    await killed(world)
+    await world.pass_time(40)
+
+
 STATES = [
     (unseen, []),
     (starting, ["CANCELLING", "CANCELLED"]),
@@ -73,6 +78,7 @@ STATES = [
     (suspended, ["CANCELLING", "CANCELLED"]),
     (succeeded, []),
     (failed, []),
+    (crashed, []),
 ]
 
 
