@@ -37,11 +37,11 @@ def last_words(view: RunView, since: datetime, now: datetime) -> Plan:
     report = ReportToPrefect(current.number, url, ResultType.CANCELLED, "the FlowRun was deleted")
     if view.told == report.id or _told_by_driver(view):
         return Plan()
-    actions: list[Action] = []
+    actions: tuple[Action, ...] = ()
     if now == since:  # a report that the run awaits another attempt would be wrong by now
-        actions += [DropReport(), AnnounceCancel(url)]
+        actions = (DropReport(), AnnounceCancel(url))
     elif passed_s >= DRIVER_SPEAKS_S or (view.drivers and all(driver.ended for driver in view.drivers)):
-        actions.append(report)
+        actions = (report,)
     return Plan(actions=actions, requeue_after_s=min(_LONGEST_CHECK_S, max(_FIRST_CHECK_S, passed_s / 8)))
 
 
