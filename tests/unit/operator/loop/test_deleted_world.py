@@ -7,6 +7,9 @@ from operator_testing.builders import NAMESPACE, message
 from operator_testing.scenarios import in_backoff
 from operator_testing.world import World
 
+from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.wiring import take_over
+
 OWN_KEY = {"prefect": {"apiKeySecret": {"name": "mine"}}}
 
 
@@ -192,3 +195,21 @@ async def test_F25_a_run_applied_anew_at_once_does_not_keep_the_old_one_from_bei
     assert told(world) == ["CANCELLING", "CANCELLED"]
     assert {key for key, _ in world.prefect.reports} == {f"flowrun-{uid}"}
     assert world.status["state"] == "Running"
+
+
+async def test_F25_an_operator_that_may_not_read_namespaces_takes_a_deletion_for_a_cancellation(world, monkeypatch):
+    def forbidden(name: str) -> dict:
+        raise ApiError(403, "Forbidden", "namespaces is forbidden")
+
+    await begin(world, 5)
+    monkeypatch.setattr(world.api, "_namespace", forbidden)
+    await delete(world)
+    assert told(world) == ["CANCELLING", "CANCELLED"]
+
+
+async def test_F25_an_operator_that_takes_over_says_nothing_of_what_was_deleted_while_it_stood_by(world):
+    await begin(world, 5)
+    world.queue.accepting = False
+    world.api.remove(world.run)
+    take_over(world.cache, world.queue)
+    assert world.cache.take_deleted(NAMESPACE, "etl") == []
