@@ -98,6 +98,7 @@ def take_over(cache: Cache, queue: WorkQueue) -> None:
         queue: Filled.
     """
     queue.accepting = True
+    cache.drop_deleted()
     if not cache.complete:
         return
     for kind in RESOURCES:

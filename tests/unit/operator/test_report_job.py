@@ -28,6 +28,7 @@ def test_the_job_is_told_what_to_say_and_has_the_runs_own_key_by_reference():
     assert container["command"] == ["python", "-m", "prefect_flowrun.report_end"]
     assert container["image"] == "flows:1"
     assert env["FLOWRUN_IDEMPOTENCY_KEY"] == f"flowrun-{RUN_UID}"
+    assert env["FLOWRUN_ATTEMPT"] == "2"
     assert (env["FLOWRUN_REPORT_TYPE"], env["FLOWRUN_REPORT_MESSAGE"]) == ("CANCELLED", "spec.cancel was set")
     assert env["PREFECT_API_URL"] == "https://p/api"
     assert env["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "mine", "key": "k"}}

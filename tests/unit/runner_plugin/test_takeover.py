@@ -144,3 +144,23 @@ def test_no_worker_in_time_leaves_a_flow_run_that_the_next_attempt_may_run(drive
     result = lost.finish()
     assert (result["type"], result["reason"]) == ("CRASHED", "ClusterStartupFailed")
     assert prefect_server.flow_run(result["flowRunId"])["state_type"] == "CRASHED"
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "CANCELLING"])
+def test_F24_a_driver_that_finds_its_run_cancelled_between_two_attempts_runs_nothing_and_ends_it_as_cancelled(
+    drive, prefect_server, tmp_path, state
+):
+    first = drive("attempts.py:two_steps_and_more", {"folder": str(tmp_path)})
+    first.wait_for_file(tmp_path / "held")
+    kill(first)
+    [run] = prefect_server.flow_runs_tagged(first.tag)
+    waiting = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+    for body in ({"state": waiting, "force": True}, {"state": {"type": state}, "force": True}):
+        prefect_server.post(f"flow_runs/{run['id']}/set_state", body)
+    (tmp_path / "gate").touch()
+
+    second = again(drive, first, "2")
+    result = second.finish()
+    assert (result["type"], result["flowRunId"]) == ("CANCELLED", run["id"]), second.output
+    assert prefect_server.flow_run(run["id"])["state_type"] == "CANCELLED"
+    assert not (tmp_path / "three").exists()

@@ -39,6 +39,7 @@ def report_job(run: FlowRun, attempt: int, defaults: Defaults, type_: str, messa
     """
     all_labels = labels(run.metadata.name, attempt, role=ROLE_REPORT)
     told = env(
+        FLOWRUN_ATTEMPT=str(attempt),
         FLOWRUN_IDEMPOTENCY_KEY=idempotency_key(run.metadata.uid),
         FLOWRUN_REPORT_TYPE=type_,
         FLOWRUN_REPORT_MESSAGE=message,

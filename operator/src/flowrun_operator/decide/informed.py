@@ -27,7 +27,7 @@ _Bare = tuple[str, ConditionStatus, str, str]
 # How long a new attempt waits for the report on the one before.
 _PATIENCE_S = 5.0
 # How long a driver that is being stopped has the word: its grace period, and the kubelet's time.
-_DRIVER_SPEAKS_S = 20.0
+DRIVER_SPEAKS_S = 20.0
 # Prefect writes the states of task runs from a queue of events: those of a good end may still be on their way.
 _EVENTS_S = 10.0
 _FIRST_CHECK_S, _LONGEST_CHECK_S = 0.5, 15.0
@@ -145,8 +145,8 @@ def _end(view: RunView) -> tuple[ResultType, str]:
 def _due(view: RunView, now: datetime) -> bool:
     """Whether nobody else is going to tell: a driver that is being stopped has the word first."""
     ended = _ended_at(view)
-    passed_s = (now - ended).total_seconds() if ended else _DRIVER_SPEAKS_S
-    if passed_s >= _DRIVER_SPEAKS_S:
+    passed_s = (now - ended).total_seconds() if ended else DRIVER_SPEAKS_S
+    if passed_s >= DRIVER_SPEAKS_S:
         return True
     succeeded = _condition(view, "Succeeded")
     if succeeded is not None and succeeded.status is ConditionStatus.TRUE and passed_s < _EVENTS_S:

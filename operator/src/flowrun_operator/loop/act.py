@@ -261,7 +261,7 @@ class Actor:
         tell = self._prefect.report_wait if isinstance(action.type, Waiting) else self._prefect.report_end
         try:
             async with asyncio.timeout(_REPORT_S):
-                await tell(action.api_url, key, action.type.value, action.message)
+                await tell(action.api_url, key, action.attempt, action.type.value, action.message)
         except _PREFECT_ERRORS as error:
             log.warning("Prefect was not told of the end of an attempt: %s", error or type(error).__name__)
             self._cache.refusals.refused(where)

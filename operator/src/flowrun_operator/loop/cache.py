@@ -14,6 +14,8 @@ from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.fields import Raw, at, family
 
+# Nobody takes a standby's deleted runs: no more than a burst of them is kept.
+_DELETED = 1000
 CHILD_KINDS = ("Job", "TaskCluster", "Pod", "Service")
 
 
@@ -33,6 +35,8 @@ class Cache:
         self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
         # Whether every kind has been listed once.
         self.complete = False
+        # FlowRuns that were deleted, as they were last known, until somebody takes them.
+        self._deleted: dict[str, Raw] = {}
         # The last report that Prefect has heard, by run uid.
         self.told: dict[str, str] = {}
 
@@ -62,6 +66,10 @@ class Cache:
         known = self._objects[kind].get((namespace, name))
         if known is not None and at(known, "metadata", "uid") == uid:
             del self._objects[kind][namespace, name]
+            if kind == "FlowRun":
+                self._deleted[uid] = raw
+                while len(self._deleted) > _DELETED:
+                    self._deleted.pop(next(iter(self._deleted)))
             siblings = self._by_run[kind, namespace, family(known)]
             siblings.discard(name)
             if not siblings:  # or the operator would grow with every run
@@ -79,6 +87,17 @@ class Cache:
             for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
                 del self.problems[where]
             self.gone_jobs = {w for w in self.gone_jobs if not (w[0] == namespace and w[1].startswith(f"{name}-"))}
+
+    def take_deleted(self, namespace: str, name: str) -> list[Raw]:
+        """Return the deleted FlowRuns of a name as they were last known, each once."""
+        where = (namespace, name)
+        gone = [(uid, at(raw, "metadata")) for uid, raw in self._deleted.items()]
+        uids = [uid for uid, metadata in gone if (metadata.get("namespace"), metadata["name"]) == where]
+        return [self._deleted.pop(uid) for uid in uids]
+
+    def drop_deleted(self) -> None:
+        """Forget the deleted FlowRuns: they were another operator's."""
+        self._deleted.clear()
 
     def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """Return an object, or None."""

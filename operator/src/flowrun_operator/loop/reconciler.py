@@ -21,9 +21,10 @@ from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
+from flowrun_operator.loop.farewell import Farewell
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
-from flowrun_operator.model import Defaults
+from flowrun_operator.model import Defaults, RunView
 from flowrun_operator.observe.fields import Raw, at, family, standalone
 from flowrun_operator.observe.snapshot import cluster_view, run_view
 
@@ -67,6 +68,7 @@ class Reconciler:
         self._actor = actor
         self._defaults = defaults
         self._clock = clock
+        self._farewell = Farewell(cache, queue, kube, actor, self._look_at_run)
         self._status_since: dict[Key, float] = {}
 
     async def run(self, workers: int = 8) -> None:
@@ -100,6 +102,8 @@ class Reconciler:
         Raises:
             ApiError: A request failed; the key must be tried again.
         """
+        if key.kind == "FlowRun":
+            await self._farewell.say(key, self._clock())
         raw = self._cache.get(key.kind, key.namespace, key.name)
         if raw is None:
             self._status_since.pop(key, None)
@@ -145,21 +149,23 @@ class Reconciler:
         waits = [self._cache.refusals.wait_s((key.namespace, c.manifest["metadata"]["name"])) for c in creates]
         return min((wait_s for wait_s in waits if wait_s > 0), default=_REFUSED_DELAY_S)
 
+    def _look_at_run(self, key: Key, raw: Raw) -> RunView:
+        return run_view(
+            raw,
+            jobs=self._cache.of_run("Job", key.namespace, key.name),
+            clusters=self._cache.of_run("TaskCluster", key.namespace, key.name),
+            pods=self._cache.of_run("Pod", key.namespace, key.name),
+            defaults=self._defaults,
+            problems=self._cache.problems_in(key.namespace),
+            explanations=self._cache.explanations,
+            flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
+            gone_jobs=self._cache.gone_jobs_in(key.namespace),
+            told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
+        )
+
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
-            view = run_view(
-                raw,
-                jobs=self._cache.of_run("Job", key.namespace, key.name),
-                clusters=self._cache.of_run("TaskCluster", key.namespace, key.name),
-                pods=self._cache.of_run("Pod", key.namespace, key.name),
-                defaults=self._defaults,
-                problems=self._cache.problems_in(key.namespace),
-                explanations=self._cache.explanations,
-                flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
-                gone_jobs=self._cache.gone_jobs_in(key.namespace),
-                told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
-            )
-            return decide_run(view, self._clock())
+            return decide_run(self._look_at_run(key, raw), self._clock())
         siblings = family(raw) if at(raw, "spec", "flowRun") else standalone(key.name)
         return decide_cluster(
             cluster_view(
@@ -194,6 +200,7 @@ class Reconciler:
         except ApiError as error:
             if error.not_found:  # no watch has told it yet; deciding on a ghost would create its children again
                 self._cache.forget(key.kind, raw)
+                self._queue.put(key)
                 return
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then
         self._status_since.pop(key, None)

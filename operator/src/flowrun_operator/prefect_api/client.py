@@ -3,22 +3,27 @@
 A flow run is found by the idempotency key under which the first driver created it. Nothing here may hold up a teardown:
 the callers treat every failure as something to try again later. Everything may be said twice.
 
+`prefect_flowrun/end.py` does the same with a run's own key: keep the two alike.
+
 States are set by force, past Prefect's rules: those would refuse to let a Crashed run wait for another attempt (it has
 no deployment), or to end one as Cancelled that its own engine has set Crashed on SIGTERM.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
 
+from flowrun_operator.api.constants import LABEL_ATTEMPT
 from flowrun_operator.api.flowrun import PrefectFlowRun
 
 State = dict[str, Any]
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+_CANCELLED = {"CANCELLING", "CANCELLED"}
 # What we know better: Crashed is what Prefect's engine makes of every end by SIGTERM.
 _BETTER = {"CANCELLED", "FAILED"}
 _UNFINISHED = ["PENDING", "RUNNING", "SCHEDULED", "PAUSED", "CANCELLING"]
@@ -61,14 +66,15 @@ class PrefectApi:
         run = found[0]
         return PrefectFlowRun(id=run["id"], name=run.get("name"), state=run.get("state_name"))
 
-    async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> None:
-        """Set the flow run's final state unless its driver has, and that of its unfinished task runs.
+    async def report_end(self, api_url: str, key: str, attempt: int, state_type: str, message: str) -> None:
+        """Set the flow run's final state unless its driver has, and that of its unfinished task runs and subflow runs.
 
         A cancellation that was asked for in Prefect ends as one.
 
         Args:
             api_url: The server's URL, ending in /api.
             key: The idempotency key of the flow run.
+            attempt: Number of the attempt that has ended. A flow run that a later one has taken over is left alone.
             state_type: CRASHED, CANCELLED or FAILED. The latter two are set over Crashed too; with CANCELLED, also on
                 task runs that crashed since the cancellation.
             message: Shown in Prefect.
@@ -76,35 +82,36 @@ class PrefectApi:
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
-        for run in await self._find(api_url, key):
+        for run in await self._in_hand(api_url, key, attempt):
             before = run.get("state_type")
-            state = _state("CANCELLED" if before == "CANCELLING" else state_type, message)
+            state = _state("CANCELLED" if before in _CANCELLED else state_type, message)
             if before not in _FINAL or (before == "CRASHED" and state["type"] in _BETTER):
                 await self._set(api_url, "flow_runs", run["id"], state)
-            await self._end_task_runs(api_url, run["id"], state, {"state": {"type": {"any_": _UNFINISHED}}})
+            await self._end_what_is_left(api_url, run["id"], state)
             if state["type"] == "CANCELLED":
                 await self._cancel_crashed(api_url, run["id"], state)
 
-    async def report_wait(self, api_url: str, key: str, name: str, message: str) -> None:
-        """Let the flow run wait for another attempt, and end the task runs of the one that was lost.
+    async def report_wait(self, api_url: str, key: str, attempt: int, name: str, message: str) -> None:
+        """Let the flow run wait for another attempt, and end what the one that was lost has left.
 
         Args:
             api_url: The server's URL, ending in /api.
             key: The idempotency key of the flow run.
+            attempt: Number of the attempt that has ended. A flow run that a later one has taken over is left alone.
             name: Name of a state of type SCHEDULED. Not "Scheduled": Prefect would soon call that one Late.
             message: Shown in Prefect.
 
         Raises:
             aiohttp.ClientError: The server was not reached or refused.
         """
-        for run in await self._find(api_url, key):
+        for run in await self._in_hand(api_url, key, attempt):
             before = run.get("state_type")
             if before == "CANCELLING":  # asked for in Prefect: the next driver finds it cancelled and runs nothing
                 await self._set(api_url, "flow_runs", run["id"], _state("CANCELLED", message))
             elif before == "CRASHED" or before not in _FINAL:
                 await self._set(api_url, "flow_runs", run["id"], _state("SCHEDULED", message, name))
-            chosen = {"state": {"type": {"any_": _UNFINISHED}}}
-            await self._end_task_runs(api_url, run["id"], _state("CRASHED", message), chosen)
+            left = "CANCELLED" if before in _CANCELLED else "CRASHED"
+            await self._end_what_is_left(api_url, run["id"], _state(left, message))
 
     async def announce_cancel(self, api_url: str, key: str) -> None:
         """Set the flow run Cancelling, so that its driver ends it as cancelled.
@@ -128,6 +135,10 @@ class PrefectApi:
         }
         return list(await self._request("POST", api_url, "/flow_runs/filter", body))
 
+    async def _in_hand(self, api_url: str, key: str, attempt: int) -> list[dict[str, Any]]:
+        """Find the flow runs that no attempt after this one has in hand."""
+        return [run for run in await self._find(api_url, key) if _owner_of(run.get("labels") or {}) <= attempt]
+
     async def _set(self, api_url: str, kind: str, id_: str, state: State) -> None:
         await self._request("POST", api_url, f"/{kind}/{id_}/set_state", {"state": state, "force": True})
 
@@ -138,11 +149,32 @@ class PrefectApi:
         since = next((times[type_] for type_ in _STOPS if times[type_]), "")
         if since:
             chosen = {"state": {"type": {"any_": ["CRASHED"]}}, "end_time": {"after_": since}}
-            await self._end_task_runs(api_url, flow_run_id, state, chosen)
+            await self._end_task_runs(api_url, [flow_run_id], state, chosen)
 
-    async def _end_task_runs(self, api_url: str, flow_run_id: str, state: State, chosen: dict[str, Any]) -> None:
-        # Prefect itself never ends the task runs of a crashed flow run: they would stay Running for ever.
-        body = {"flow_runs": {"id": {"any_": [flow_run_id]}}, "task_runs": chosen, "limit": _PAGE}
+    async def _end_what_is_left(self, api_url: str, flow_run_id: str, state: State) -> None:
+        """End the unfinished task runs and subflow runs of a flow run, and theirs.
+
+        Prefect itself never ends those of a crashed flow run: they would stay Running for ever.
+        """
+        todo = [[flow_run_id]]
+        while todo:
+            parents = todo.pop()
+            await self._end_task_runs(api_url, parents, state, {"state": {"type": {"any_": _UNFINISHED}}})
+            async for page in self._subflow_runs(api_url, parents):
+                for subflow in page:
+                    if subflow["state_type"] not in _FINAL:
+                        await self._set(api_url, "flow_runs", subflow["id"], state)
+                todo.append([subflow["id"] for subflow in page])
+
+    async def _subflow_runs(self, api_url: str, parents: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
+        body = {"flow_runs": {"parent_flow_run_id": {"any_": parents}}, "sort": "ID_DESC", "limit": _PAGE}
+        offset = 0
+        while page := await self._request("POST", api_url, "/flow_runs/filter", {**body, "offset": offset}):
+            yield page
+            offset += len(page)
+
+    async def _end_task_runs(self, api_url: str, flow_runs: list[str], state: State, chosen: dict[str, Any]) -> None:
+        body = {"flow_runs": {"id": {"any_": flow_runs}}, "task_runs": chosen, "limit": _PAGE}
         while tasks := await self._request("POST", api_url, "/task_runs/filter", body):
             for task in tasks:
                 await self._set(api_url, "task_runs", task["id"], state)
@@ -167,3 +199,9 @@ _STOPS = ("CANCELLING", "RUNNING")
 
 def _state(type_: str, message: str, name: str | None = None) -> State:
     return {"type": type_, "name": name or type_.capitalize(), "message": message}
+
+
+def _owner_of(labels: Mapping[str, Any]) -> int:
+    """Return the number of the attempt that has a flow run in hand; 0 if nobody said so."""
+    number = str(labels.get(LABEL_ATTEMPT, ""))
+    return int(number) if number.isdecimal() else 0

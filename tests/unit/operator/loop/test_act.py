@@ -328,7 +328,7 @@ async def test_F28_a_report_that_prefect_did_not_hear_is_made_again_when_asked_f
 async def test_F28_a_slow_report_is_made_once_at_a_time_and_let_go_when_the_next_driver_starts(stage):
     begun, answer = [], asyncio.Event()
 
-    async def report(api_url: str, key: str, name: str, message: str) -> None:
+    async def report(api_url: str, key: str, attempt: int, name: str, message: str) -> None:
         begun.append(name)
         await answer.wait()
 

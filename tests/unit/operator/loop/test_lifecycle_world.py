@@ -134,6 +134,23 @@ async def test_F23_a_suspended_run_waits_in_prefect_and_has_one_driver_at_a_time
     assert (world.status["state"], informed(world)) == ("Succeeded", ("True", "Told"))
 
 
+@pytest.mark.parametrize("wait", ["suspended", "back-off"])
+async def test_F24_a_run_cancelled_in_prefect_while_it_has_no_driver_ends_with_its_next_one(world, wait):
+    await started(world, retryPolicy={"maxInfrastructureRetries": 3})
+    if wait == "suspended":
+        world.set_spec(suspend=True)
+        await world.pass_time(8)
+        world.set_spec(suspend=False)
+    else:
+        world.nodes.end_driver(1, "", 137)
+    # The next driver finds the flow run Cancelled, or Cancelling, and says so (see the table in test_takeover.py).
+    world.nodes.end_driver(2, message("CANCELLED", "FlowCancelled"), 1)
+    await world.pass_time(30)
+    assert (world.status["state"], len(world.status["attempts"])) == ("Cancelled", 2)
+    assert informed(world)[0] == "True"
+    assert end_state(world)["children"] == []
+
+
 async def test_a_deadline_for_the_whole_run_ends_it_between_two_attempts(world):
     await started(world, activeDeadlineSeconds=20, retryPolicy={"maxInfrastructureRetries": 9})
     for attempt in (1, 2, 3, 4):

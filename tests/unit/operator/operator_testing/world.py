@@ -40,10 +40,10 @@ class FakePrefect:
         self.fault.prefect()
         return PrefectFlowRun(id=f"id-of-{key}", name="etl", state="RUNNING")
 
-    async def report_end(self, api_url: str, key: str, state_type: str, message: str) -> None:
+    async def report_end(self, api_url: str, key: str, attempt: int, state_type: str, message: str) -> None:
         self._hear(key, state_type)
 
-    async def report_wait(self, api_url: str, key: str, name: str, message: str) -> None:
+    async def report_wait(self, api_url: str, key: str, attempt: int, name: str, message: str) -> None:
         self._hear(key, name)
 
     async def announce_cancel(self, api_url: str, key: str) -> None:

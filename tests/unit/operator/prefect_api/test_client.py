@@ -23,6 +23,9 @@ class Prefect:
         self.status = 200
         self.crashed_at: dict[str, str] = {}
         self.history: list[dict] = []
+        self.subflows: dict[str, list[str]] = {}
+        self.subflow_states: dict[str, str] = {}
+        self.tasks_of: dict[str, str] = {}
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -37,12 +40,19 @@ class Prefect:
         self.requests.append((request.path, request.headers.get("Authorization")))
         if self.status != 200:
             return web.json_response({"detail": "no"}, status=self.status)
-        wanted = (await request.json())["flow_runs"]["idempotency_key"]["any_"]
+        body = await request.json()
+        if parents := body["flow_runs"].get("parent_flow_run_id"):
+            ids = [i for parent in parents["any_"] for i in self.subflows.get(parent, [])][body["offset"] :]
+            return web.json_response([{"id": i, "state_type": self.subflow_states[i]} for i in ids[: body["limit"]]])
+        wanted = body["flow_runs"]["idempotency_key"]["any_"]
         found = [self.flow_run] if self.flow_run and wanted == [KEY] else []
         return web.json_response(found)
 
     async def set_flow_run(self, request: web.Request) -> web.Response:
         body = await request.json()
+        if (id_ := request.match_info["id"]) in self.subflow_states:
+            self.subflow_states[id_] = body["state"]["type"]
+            return web.json_response({"status": "ACCEPT"}, status=201)
         self.flow_run["state_type"] = body["state"]["type"]
         self.flow_run["state_name"] = body["state"]["name"]
         self.forced.append(body["force"])
@@ -52,7 +62,9 @@ class Prefect:
         body = await request.json()
         states = body["task_runs"]["state"]["type"]["any_"]
         since = body["task_runs"].get("end_time", {}).get("after_", "")
-        chosen = [i for i, state in self.tasks.items() if state in states and self.crashed_at.get(i, "z") >= since]
+        asked = body["flow_runs"]["id"]["any_"]
+        known = {i: state for i, state in self.tasks.items() if self.tasks_of.get(i, "f-1") in asked}
+        chosen = [i for i, state in known.items() if state in states and self.crashed_at.get(i, "z") >= since]
         return web.json_response([{"id": i} for i in chosen[: body["limit"]]])
 
     async def states(self, request: web.Request) -> web.Response:
@@ -95,7 +107,7 @@ async def test_a_flow_run_is_found_by_its_idempotency_key(serve, client):
 async def test_a_killed_drivers_flow_run_ends_with_its_task_runs(serve, client):
     prefect = Prefect(tasks=3)
     prefect.tasks["t-0"] = "COMPLETED"
-    await client.report_end(await serve(prefect), KEY, "CRASHED", "the driver was killed")
+    await client.report_end(await serve(prefect), KEY, 1, "CRASHED", "the driver was killed")
     assert prefect.flow_run["state_type"] == "CRASHED"
     assert prefect.tasks == {"t-0": "COMPLETED", "t-1": "CRASHED", "t-2": "CRASHED"}
     assert prefect.forced == [True]
@@ -104,9 +116,9 @@ async def test_a_killed_drivers_flow_run_ends_with_its_task_runs(serve, client):
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])
 async def test_F28_a_final_state_in_prefect_is_never_changed_but_its_task_runs_are_ended(serve, client, state):
     prefect = Prefect(state, tasks=1)
-    await client.report_end(await serve(prefect), KEY, "CRASHED", "x")
+    await client.report_end(await serve(prefect), KEY, 1, "CRASHED", "x")
     assert prefect.flow_run["state_type"] == state
-    assert prefect.tasks == {"t-0": "CRASHED"}
+    assert prefect.tasks == {"t-0": "CANCELLED" if state == "CANCELLED" else "CRASHED"}
 
 
 # name, state in Prefect, what is reported, state afterwards
@@ -125,9 +137,9 @@ ENDS = [
 async def test_F24_end_table(serve, client, before, reported, after):
     prefect = Prefect(before)
     url = await serve(prefect)
-    await client.report_end(url, KEY, reported, "x")
+    await client.report_end(url, KEY, 1, reported, "x")
     assert prefect.flow_run["state_type"] == after
-    await client.report_end(url, KEY, reported, "x")
+    await client.report_end(url, KEY, 1, reported, "x")
     assert prefect.flow_run["state_type"] == after, "it may be said twice"
 
 
@@ -142,7 +154,7 @@ async def test_F24_task_runs_that_crashed_because_of_the_cancellation_are_cancel
         {"type": "RUNNING", "timestamp": "2026-11-22T09:00:00Z"},
         {"type": since, "timestamp": "2026-11-22T11:00:00Z"},
     ]
-    await client.report_end(await serve(prefect), KEY, "CANCELLED", "x")
+    await client.report_end(await serve(prefect), KEY, 1, "CANCELLED", "x")
     assert prefect.tasks == {"t-0": "CRASHED", "t-1": "CANCELLED", "t-2": "CANCELLED"}
 
 
@@ -162,9 +174,32 @@ WAITS = [
 async def test_waiting_table(serve, client, before, after):
     prefect = Prefect(before, tasks=2)
     prefect.tasks["t-0"] = "COMPLETED"
-    await client.report_wait(await serve(prefect), KEY, "AwaitingRetry", "the driver was killed")
+    await client.report_wait(await serve(prefect), KEY, 1, "AwaitingRetry", "the driver was killed")
     assert (prefect.flow_run["state_type"], prefect.flow_run["state_name"]) == after
-    assert prefect.tasks == {"t-0": "COMPLETED", "t-1": "CRASHED"}
+    left = "CANCELLED" if before in {"CANCELLING", "CANCELLED"} else "CRASHED"
+    assert prefect.tasks == {"t-0": "COMPLETED", "t-1": left}
+
+
+@pytest.mark.parametrize("report", ["report_end", "report_wait"])
+@pytest.mark.parametrize(("owner", "left_alone"), [("1", False), ("2", False), ("3", True), ("x", False)])
+async def test_F28_a_report_that_comes_when_a_later_attempt_has_the_run_changes_nothing(
+    serve, client, report, owner, left_alone
+):
+    prefect = Prefect(tasks=1)
+    prefect.flow_run["labels"] = {"flowrun.dev/attempt": owner}
+    await getattr(client, report)(await serve(prefect), KEY, 2, "CRASHED", "x")
+    assert (prefect.flow_run["state_type"] == "RUNNING") is left_alone
+    assert (prefect.tasks == {"t-0": "RUNNING"}) is left_alone
+
+
+async def test_F20_subflow_runs_end_with_the_run_and_their_task_runs_too(serve, client):
+    prefect = Prefect(tasks=2)
+    prefect.subflows = {"f-1": ["s-1", "s-2"], "s-2": ["s-3"]}
+    prefect.subflow_states = {"s-1": "RUNNING", "s-2": "COMPLETED", "s-3": "PENDING"}
+    prefect.tasks_of = {"t-1": "s-3"}
+    await client.report_end(await serve(prefect), KEY, 1, "CRASHED", "x")
+    assert prefect.subflow_states == {"s-1": "CRASHED", "s-2": "COMPLETED", "s-3": "CRASHED"}
+    assert prefect.tasks == {"t-0": "CRASHED", "t-1": "CRASHED"}
 
 
 @pytest.mark.parametrize(
@@ -178,13 +213,13 @@ async def test_F24_a_cancellation_is_announced_to_a_run_that_goes_on(serve, clie
 
 async def test_more_task_runs_than_one_page_are_ended(serve, client):
     prefect = Prefect(tasks=450)
-    await client.report_end(await serve(prefect), KEY, "CRASHED", "x")
+    await client.report_end(await serve(prefect), KEY, 1, "CRASHED", "x")
     assert set(prefect.tasks.values()) == {"CRASHED"}
 
 
 async def test_a_flow_run_that_was_never_created_needs_no_end(serve, client):
     prefect = Prefect(None)
-    await client.report_end(await serve(prefect), KEY, "CANCELLED", "x")
+    await client.report_end(await serve(prefect), KEY, 1, "CANCELLED", "x")
     assert prefect.forced == []
 
 
