@@ -26,7 +26,6 @@ _KINDS = {
     "Pod": ("/api/v1", "pods"),
     "Service": ("/api/v1", "services"),
     "Secret": ("/api/v1", "secrets"),
-    "Namespace": ("/api/v1", "namespaces"),
     "Event": ("/api/v1", "events"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "Role": (_RBAC_API, "roles"),

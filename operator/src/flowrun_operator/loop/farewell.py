@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -13,17 +12,12 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from flowrun_operator.decide.deleted import last_words
-from flowrun_operator.kube.client import KubeClient
-from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
 from flowrun_operator.model import RunView
 from flowrun_operator.observe.fields import Raw, at
-
-# The driver is being stopped meanwhile.
-_ASK_S = 1.0
 
 
 class Farewell:
@@ -32,17 +26,13 @@ class Farewell:
     Args:
         cache: Hands over each deleted run once.
         queue: Told when to go on.
-        kube: To ask whether a whole namespace goes.
         actor: Carries out what is decided.
         look: Returns the view of a run from its last known object.
     """
 
-    def __init__(
-        self, cache: Cache, queue: WorkQueue, kube: KubeClient, actor: Actor, look: Callable[[Key, Raw], RunView]
-    ) -> None:
+    def __init__(self, cache: Cache, queue: WorkQueue, actor: Actor, look: Callable[[Key, Raw], RunView]) -> None:
         self._cache = cache
         self._queue = queue
-        self._kube = kube
         self._actor = actor
         self._look = look
         # By key, since the name may be another run's by now, and by uid: the object and when it was noticed to be gone.
@@ -52,7 +42,7 @@ class Farewell:
         """Say what is due of the deleted runs of this name."""
         new = self._cache.take_deleted(key.namespace, key.name)
         for raw in new:
-            if self._anything(key, raw, now) and not await self._namespace_goes(key.namespace):
+            if self._anything(key, raw, now):
                 self._gone[key][at(raw, "metadata", "uid")] = (raw, now)
         for uid, (raw, since) in list(self._gone.get(key, {}).items()):
             plan = last_words(self._look(key, raw), since, now)
@@ -70,12 +60,3 @@ class Farewell:
             return bool(last_words(self._look(key, raw), now, now).actions)
         except ValidationError:  # it never could be read
             return False
-
-    async def _namespace_goes(self, namespace: str) -> bool:
-        """Whether the run was deleted with its namespace, which is no word about the run; if in doubt, it was not."""
-        try:
-            async with asyncio.timeout(_ASK_S):
-                found = await self._kube.get("Namespace", "", namespace)
-        except (ApiError, TimeoutError) as error:
-            return isinstance(error, ApiError) and error.not_found
-        return at(found, "metadata", "deletionTimestamp") is not None

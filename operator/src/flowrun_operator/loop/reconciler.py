@@ -68,7 +68,7 @@ class Reconciler:
         self._actor = actor
         self._defaults = defaults
         self._clock = clock
-        self._farewell = Farewell(cache, queue, kube, actor, self._look_at_run)
+        self._farewell = Farewell(cache, queue, actor, self._look_at_run)
         self._status_since: dict[Key, float] = {}
 
     async def run(self, workers: int = 8) -> None:

@@ -7,7 +7,6 @@ from operator_testing.builders import NAMESPACE, message
 from operator_testing.scenarios import in_backoff
 from operator_testing.world import World
 
-from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.wiring import take_over
 
 OWN_KEY = {"prefect": {"apiKeySecret": {"name": "mine"}}}
@@ -171,13 +170,6 @@ async def test_F07_a_deletion_that_no_watch_told_is_found_by_the_resync(world):
     assert told(world) == ["CANCELLING", "CANCELLED"]
 
 
-async def test_F25_a_namespace_that_goes_is_no_word_about_its_runs(world):
-    await begin(world, 5)
-    world.api.terminating.add(NAMESPACE)
-    await delete(world)
-    assert told(world) == []
-
-
 async def test_F25_a_run_with_its_own_key_goes_without_a_word(world):
     await begin(world, 5, **OWN_KEY)
     await delete(world)
@@ -195,16 +187,6 @@ async def test_F25_a_run_applied_anew_at_once_does_not_keep_the_old_one_from_bei
     assert told(world) == ["CANCELLING", "CANCELLED"]
     assert {key for key, _ in world.prefect.reports} == {f"flowrun-{uid}"}
     assert world.status["state"] == "Running"
-
-
-async def test_F25_an_operator_that_may_not_read_namespaces_takes_a_deletion_for_a_cancellation(world, monkeypatch):
-    def forbidden(name: str) -> dict:
-        raise ApiError(403, "Forbidden", "namespaces is forbidden")
-
-    await begin(world, 5)
-    monkeypatch.setattr(world.api, "_namespace", forbidden)
-    await delete(world)
-    assert told(world) == ["CANCELLING", "CANCELLED"]
 
 
 async def test_F25_an_operator_that_takes_over_says_nothing_of_what_was_deleted_while_it_stood_by(world):

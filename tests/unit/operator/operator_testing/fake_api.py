@@ -51,7 +51,6 @@ class FakeApi:
         self.crash_after: int | None = None
         self.lose_response_of: int | None = None
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda verb, kind, name: None
-        self.terminating: set[str] = set()  # namespaces
         self.events: list[Raw] = []
         self.now: Callable[[], datetime] = lambda: NOW
         self.version = 99
@@ -64,13 +63,7 @@ class FakeApi:
         return self._write("create", kind, name, lambda: self.add(manifest))
 
     async def get(self, kind: str, namespace: str, name: str) -> Raw:
-        if kind == "Namespace":
-            return self._ask(Request("get", kind, name), lambda: self._namespace(name))
         return self._ask(Request("get", kind, name), lambda: copied(self._existing(kind, namespace, name)))
-
-    def _namespace(self, name: str) -> Raw:
-        going = {"deletionTimestamp": rfc(self.now())} if name in self.terminating else {}
-        return {"kind": "Namespace", "metadata": {"name": name, **going}}
 
     async def list(self, kind: str, namespace: str = "", **query: str) -> Raw:
         return self._ask(Request("list", kind, ""), lambda: self._list(kind, namespace, query))
