@@ -18,7 +18,6 @@ async def test_F14_a_job_deleted_before_its_attempt_is_recorded_is_not_made_anew
     assert invariants.broken == []
 
 
-@pytest.mark.xfail(strict=True, reason="a driver whose pod was never seen is taken for lost without asking for it")
 async def test_F06_a_flow_that_failed_while_the_pods_lagged_is_not_run_again(monkeypatch):
     world = World(monkeypatch, fault=Lagging(-1, seconds=8.0))
     world.fault._kind = "Pod"

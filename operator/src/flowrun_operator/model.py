@@ -129,6 +129,8 @@ class AttemptView:
     unfit_worker: str | None = None
     # The API server itself said that there is no such Job: its absence from the cache proves nothing (F06).
     job_gone: bool = False
+    # The same of the Job's pod.
+    pod_gone: bool = False
 
 
 @dataclass(frozen=True)

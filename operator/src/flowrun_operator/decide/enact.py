@@ -17,6 +17,7 @@ from flowrun_operator.decide.plan import (
     Await,
     CloseAttempt,
     Confirm,
+    ConfirmPod,
     Continue,
     Create,
     Delete,
@@ -195,6 +196,8 @@ def _questions(view: RunView, now: datetime) -> list[Action]:
     age_s = (now - current.job.created_at).total_seconds()
     driver = current.driver
     actions: list[Action] = []
+    if driver is None and current.job.failure is not None and not current.pod_gone:
+        actions.append(ConfirmPod(view.run.metadata.name, current.number, current.job.name))
     if (driver is None or driver.silent) and age_s >= EXPLAIN_AFTER_S:
         actions.append(Explain(driver.uid if driver else current.job.uid))
     api_url = view.prefect_api_url

@@ -42,7 +42,9 @@ def attempt_outcome(attempt: AttemptView) -> AttemptOutcome | None:
     if driver is not None:
         # While the pod is there its end, with the result, is still to come: Jobs and pods come by different watches.
         return _out_of_reach(driver) if driver.deleting and driver.unreachable else None
-    return _lost("DriverLost", f"the driver's pod is gone: {job.failure.message}") if job.failure else None
+    # The pod may only not have been seen yet: then the API server is asked for it (F06).
+    failure = job.failure if attempt.pod_gone else None
+    return _lost("DriverLost", f"the driver's pod is gone: {failure.message}") if failure else None
 
 
 def overdue(after: str = "") -> AttemptOutcome:

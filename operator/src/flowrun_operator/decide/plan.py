@@ -60,6 +60,16 @@ class Confirm:
 # Reason of an attempt that was stopped by a suspension: no failure.
 STOPPED = "Stopped"
 
+
+@dataclass(frozen=True)
+class ConfirmPod:
+    """Ask the API server itself for the pod of a Job that has failed: the pod holds the result (F06)."""
+
+    run: str
+    attempt: int
+    job: str
+
+
 # A pod or Job that is silent for this long is asked why.
 EXPLAIN_AFTER_S = 3.0
 
@@ -122,6 +132,7 @@ Action = (
     | DeleteWorkers
     | Scale
     | Confirm
+    | ConfirmPod
     | Explain
     | LookUpFlowRun
     | ReportToPrefect

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from flowrun_operator.api.constants import ROLE_WORKER
+from flowrun_operator.api.constants import ROLE_DRIVER, ROLE_WORKER
 from flowrun_operator.api.naming import idempotency_key
 from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
@@ -22,6 +22,7 @@ from flowrun_operator.decide.plan import (
     Action,
     AnnounceCancel,
     Confirm,
+    ConfirmPod,
     Create,
     Delete,
     DeleteWorkers,
@@ -104,6 +105,8 @@ class Actor:
                     await self._delete_workers(action, namespace)
                 case Scale(name=name, replicas=replicas, resource_version=version):
                     await self._kube.scale("TaskCluster", namespace, name, replicas, version)
+                case ConfirmPod():
+                    await self._confirm_pod(action, namespace)
                 case Confirm(job=name):
                     await self._confirm(name, namespace)
                 case Explain(uid=uid):
@@ -222,6 +225,15 @@ class Actor:
             if not error.not_found:
                 raise
             self._cache.gone_jobs.add((namespace, job))
+
+    async def _confirm_pod(self, action: ConfirmPod, namespace: str) -> None:
+        chosen = selector(labels(action.run, action.attempt, role=ROLE_DRIVER))
+        pods = (await self._kube.list("Pod", namespace, labelSelector=chosen)).get("items", [])
+        for pod in pods:
+            # Items of a list don't say their kind; nothing reads it of a pod.
+            self._cache.feed("Pod", pod)
+        if not pods:
+            self._cache.podless_jobs.add((namespace, action.job))
 
     async def _explain(self, uid: str, namespace: str) -> None:
         events = await self._kube.list("Event", namespace, fieldSelector=f"involvedObject.uid={uid}", limit="50")

@@ -32,6 +32,8 @@ class Cache:
         self.explanations: dict[str, Problem] = {}
         # Jobs of which the API server said that they don't exist, by (namespace, name).
         self.gone_jobs: set[tuple[str, str]] = set()
+        # Jobs of which it said that they have no pod.
+        self.podless_jobs: set[tuple[str, str]] = set()
         self.flow_runs: dict[str, dict[int, PrefectFlowRun]] = defaultdict(dict)
         # Whether every kind has been listed once.
         self.complete = False
@@ -86,7 +88,8 @@ class Cache:
             self.told.pop(uid, None)
             for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
                 del self.problems[where]
-            self.gone_jobs = {w for w in self.gone_jobs if not (w[0] == namespace and w[1].startswith(f"{name}-"))}
+            for jobs in (self.gone_jobs, self.podless_jobs):
+                jobs -= {w for w in jobs if w[0] == namespace and w[1].startswith(f"{name}-")}
 
     def take_deleted(self, namespace: str, name: str) -> list[Raw]:
         """Return the deleted FlowRuns of a name as they were last known, each once."""
@@ -115,6 +118,10 @@ class Cache:
     def gone_jobs_in(self, namespace: str) -> frozenset[str]:
         """Return the names of Jobs that are known not to exist."""
         return frozenset(name for ns, name in self.gone_jobs if ns == namespace)
+
+    def podless_jobs_in(self, namespace: str) -> frozenset[str]:
+        """Return the names of Jobs that are known to have no pod."""
+        return frozenset(name for ns, name in self.podless_jobs if ns == namespace)
 
     def problems_in(self, namespace: str) -> dict[str, Problem]:
         """Return refused creates of a namespace by name."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from flowrun_operator import metrics
 from flowrun_operator.decide import decide_cluster, decide_run
-from flowrun_operator.decide.plan import Confirm, Create, Plan
+from flowrun_operator.decide.plan import Confirm, ConfirmPod, Create, Plan
 from flowrun_operator.decide.unreadable import unreadable
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError
@@ -130,7 +130,7 @@ class Reconciler:
                 self._queue.put(key)
                 if action.manifest["kind"] == "TaskCluster":
                     self._queue.put(Key("TaskCluster", key.namespace, action.manifest["metadata"]["name"]))
-            elif isinstance(action, Confirm):
+            elif isinstance(action, Confirm | ConfirmPod):
                 self._queue.put(key)
 
     def _decide_or_say(self, key: Key, raw: Raw) -> Plan:
@@ -160,6 +160,7 @@ class Reconciler:
             explanations=self._cache.explanations,
             flow_runs=self._cache.flow_runs.get(at(raw, "metadata", "uid"), {}),
             gone_jobs=self._cache.gone_jobs_in(key.namespace),
+            podless_jobs=self._cache.podless_jobs_in(key.namespace),
             told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
         )
 

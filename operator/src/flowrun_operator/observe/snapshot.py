@@ -50,6 +50,7 @@ def run_view(
     explanations: Explanations,
     flow_runs: Mapping[int, PrefectFlowRun],
     gone_jobs: frozenset[str] = frozenset(),
+    podless_jobs: frozenset[str] = frozenset(),
     told: str = "",
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
@@ -64,6 +65,7 @@ def run_view(
         explanations: What events said, by uid.
         flow_runs: Prefect's records, by attempt.
         gone_jobs: Names of Jobs that the API server said don't exist.
+        podless_jobs: Names of Jobs that it said have no pod.
         told: The last report that Prefect has heard.
     """
     run = FlowRun.model_validate(raw)
@@ -91,6 +93,7 @@ def run_view(
             clusters=tuple(_cluster_facts(c) for c in all_clusters if owner_uid(c) == job.uid),
             worker_pods=sum(1 for p in workers[number] if not p.deleting),
             live_workers=sum(1 for p in workers[number] if p.live),
+            pod_gone=job.name in podless_jobs,
             unfit_worker=next((said for p in workers[number] if (said := _unfit(p)) is not None), None),
         )
         for number, job in sorted(numbers.items())

@@ -78,7 +78,7 @@ TABLE = [
     ),
     (
         "pod gone, Job failed",
-        an_attempt(job=a_job(failure=BACKOFF), driver=None),
+        an_attempt(job=a_job(failure=BACKOFF), driver=None, pod_gone=True),
         "DriverLost",
         "CRASHED",
         True,
@@ -129,6 +129,7 @@ def test_outcome_table(attempt, expected):
         pytest.param(an_attempt(driver=a_pod(unreachable=True)), id="node does not answer: it may come back (F21)"),
         pytest.param(an_attempt(job=a_job(finished=True)), id="Job complete, the pod's end not seen yet"),
         pytest.param(an_attempt(job=a_job(deleting=True)), id="Job being deleted"),
+        pytest.param(an_attempt(job=a_job(failure=BACKOFF), driver=None), id="Job failed, its pod not asked for (F06)"),
     ],
 )
 def test_an_attempt_without_an_end_has_no_outcome(attempt):
