@@ -2,14 +2,14 @@
 # Runs every tier of tests that this machine can run, and says which it could not.
 #
 # Tiers: unit, simulated and runner (anywhere), apiserver (Go, for kube-apiserver without nodes), chart (Go, for
-# helm-unittest), cluster (a real cluster: see dev/cluster-up). The last one mostly waits for pods, so it runs beside the
-# others, and its output follows theirs. SKIP_CLUSTER=1 leaves it out.
+# helm-unittest), cluster (a real cluster: see dev/cluster-up). Cluster and apiserver mostly wait, so they run beside the
+# others, and their output follows. SKIP_CLUSTER=1 leaves the cluster out.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export PATH=$PWD/.local/bin:$PWD/.venv/bin:$PATH
 mkdir -p .local/log
 summary=.local/log/tiers
-beside=.local/log/test-cluster.log
+beside=.local/log/test-beside.log
 : >"$summary"
 
 tier() { # name, command...
@@ -39,15 +39,17 @@ else
     echo "NOT RUN  chart: helm could not be had (see above)" >>"$summary"
 fi
 kubebox=$(dev/kubebox) && export KUBEBOX=$kubebox
-echo "The cluster tier runs beside the others; its output comes last (meanwhile: $beside)"
-cluster >"$beside" 2>&1 &
+echo "The tiers cluster and apiserver run beside the others; their output comes last (meanwhile: $beside)"
+{
+    cluster
+    if [ -n "${KUBEBOX:-}" ]; then
+        tier apiserver pytest tests/apiserver
+    else
+        echo "NOT RUN  apiserver: the API server could not be built (see above)" >>"$summary"
+    fi
+} >"$beside" 2>&1 &
 tier unit pytest tests/unit
 tier simulated pytest tests/simulated
-if [ -n "${KUBEBOX:-}" ]; then
-    tier apiserver pytest tests/apiserver
-else
-    echo "NOT RUN  apiserver: the API server could not be built (see above)" >>"$summary"
-fi
 # The stock runners on clusters take most of the conformance suite's time and none of them is ours: `make conformance`.
 tier runner pytest tests/runner -k "not prefect-dask and not prefect-ray and not flowrun-threads"
 wait
