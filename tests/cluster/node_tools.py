@@ -78,6 +78,11 @@ class Operator:
 
         return [pod["metadata"]["name"] for pod in self.pods() if is_ready(pod)]
 
+    def restarts(self, pod: str) -> int:
+        """Return how often the container of an operator's pod was started again."""
+        statuses = [p["status"].get("containerStatuses", []) for p in self.pods() if p["metadata"]["name"] == pod]
+        return sum(int(status["restartCount"]) for of_pod in statuses for status in of_pod)
+
     def lease(self) -> Raw:
         leases = self.release.list("leases.coordination.k8s.io")
         spec: Raw = leases[0]["spec"] if leases else {}
