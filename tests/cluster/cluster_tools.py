@@ -1,19 +1,15 @@
-"""What the tests on a real cluster need: kubectl, waiting, Prefect's API, and a hard kill from the node."""
+"""What the tests on a real cluster need: kubectl, waiting, and Prefect's API."""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 Raw = dict[str, Any]
@@ -121,6 +117,9 @@ class Cluster:
         ]
         return "\n".join(parts)
 
+    def patch(self, run: str, **spec: Any) -> None:
+        self.kubectl("patch", "flowruns.flowrun.dev", run, "--type=merge", "-p", json.dumps({"spec": spec}))
+
     def children(self, run: str) -> dict[str, list[str]]:
         """Names of everything of ours that carries the run's label, but the record: finished Jobs and their pods."""
         left: dict[str, list[str]] = {}
@@ -134,12 +133,21 @@ class Cluster:
                 left.setdefault(kind, []).append(item["metadata"]["name"])
         return left
 
+    def left(self) -> list[str]:
+        """Return everything of ours in the namespace but FlowRuns, ended Jobs and their ended pods."""
+        kinds = ("services", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies")
+        found = [f"{kind}/{item['metadata']['name']}" for kind in kinds for item in self.list(kind, "flowrun.dev/run")]
+        found += [f"taskclusters/{item['metadata']['name']}" for item in self.list("taskclusters.flowrun.dev")]
+        for pod in self.list("pods"):
+            ended = pod["status"].get("phase") in {"Succeeded", "Failed"}
+            driver = pod["metadata"]["labels"].get("flowrun.dev/role") == "driver"
+            if not (driver and ended):
+                found.append(f"pods/{pod['metadata']['name']}")
+        found += [f"jobs/{job['metadata']['name']}" for job in self.list("jobs") if job["status"].get("active")]
+        return found
+
     def wait_clean(self, run: str, timeout_s: float) -> None:
         self.wait_for(lambda: not self.children(run), timeout_s, f"children of {run} gone: {self.children(run)}")
-
-    def operator_deployment(self) -> str:
-        found = self.list("deployments", "app.kubernetes.io/component=operator")
-        return str(found[0]["metadata"]["name"])
 
     def prefect(self, path: str, body: Raw) -> Any:
         """POST to the bundled Prefect server."""
@@ -201,34 +209,29 @@ def flow_run(name: str = "r", function: str = "main", workers: int | None = 2, *
     }
 
 
-def _processes(command: bytes, variable: str) -> Iterator[int]:
-    """Yield the pids of this host's processes with a command line and an environment that contain these."""
-    for process in sorted(Path("/proc").iterdir()):
-        if not process.name.isdecimal():
-            continue
-        try:
-            found = command in (process / "cmdline").read_bytes()
-            found = found and variable.encode() in (process / "environ").read_bytes()
-        except OSError:  # ended meanwhile
-            continue
-        if found:
-            yield int(process.name)
+def start_long(ns: Cluster, engine: str = "Dask", n: int = 40, seconds: float = 2.0, **spec: Any) -> str:
+    """Start a run of n tasks on two workers and wait until tasks run; return its uid."""
+    run = flow_run(parameters={"n": n, "seconds": seconds}, **spec)
+    if engine == "Ray":
+        resources = {"requests": {"cpu": "100m", "memory": "512Mi"}}
+        run["spec"]["clusters"][0] |= {"engine": "Ray", "workers": {"replicas": 2, "resources": resources}}
+    ns.apply(code(), run)
+    ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 60, "workers ready")
+    uid = str(ns.run("r")["metadata"]["uid"])
+    ns.wait_for(lambda: ns.prefect_runs("r") and ns.task_runs(ns.prefect_runs("r")[0]["id"]), 30, "tasks run")
+    return uid
 
 
-def kill_driver(uid: str) -> None:
-    """SIGKILL the driver processes from the node: nothing inside a container can kill its PID 1.
-
-    Args:
-        uid: The FlowRun's, by which the processes are found in their environment.
-    """
-    pids = list(_processes(b"prefect_flowrun.driver", f"FLOWRUN_UID={uid}"))
-    if not pids:
-        raise LookupError("the driver does not run on this host")
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # went with the one before
-            os.kill(pid, signal.SIGKILL)
+def live(pods: list[Raw]) -> list[str]:
+    """Return the names of the pods whose containers have not ended."""
+    return [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") not in {"Succeeded", "Failed"}]
 
 
-def worker_processes(namespace: str) -> list[int]:
-    """Return the pids of a namespace's Dask workers on this host."""
-    return list(_processes(b"distributed.cli.dask_worker", f"FLOWRUN_NAMESPACE={namespace}"))
+def wait_task_runs_ended(ns: Cluster, flow_run_id: str, allowed: set[str], timeout_s: float = 30) -> list[Raw]:
+    """Wait until each task run of a flow run has one of these states; return them."""
+
+    def odd() -> list[str]:
+        return [t["state_type"] for t in ns.task_runs(flow_run_id) if t["state_type"] not in allowed]
+
+    ns.wait_for(lambda: not odd(), timeout_s, f"task runs {allowed}, not {odd()}")
+    return ns.task_runs(flow_run_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster_tools import Cluster
+from node_tools import Operator
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,15 +39,8 @@ def ns(cluster: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def operator_off_later(cluster: Cluster) -> Iterator[object]:
-    """Give a function that scales the operator to zero; it comes back after the test."""
-    release = Cluster(cluster.kubeconfig, namespace="flowrun-system")
-    name = release.operator_deployment()
-
-    def off() -> None:
-        release.kubectl("scale", "deployment", name, "--replicas=0")
-        release.wait_for(lambda: not release.pods("app.kubernetes.io/component=operator"), 30, "operator gone")
-
-    yield off
-    release.kubectl("scale", "deployment", name, "--replicas=1")
-    release.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+def operator(cluster: Cluster) -> Iterator[Operator]:
+    """The installed operator, for tests that stop it or kill it; one runs again after the test."""
+    operator = Operator(Cluster(cluster.kubeconfig, namespace="flowrun-system"))
+    yield operator
+    operator.scale(1)

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import time
 
-import pytest
-from cluster_tools import Cluster, code, flow_run, kill_driver, worker_processes
-
-LONG = {"n": 40, "seconds": 2.0}
-
-
-def start_long(ns: Cluster, **spec: object) -> str:
-    """Start a run of 40 tasks and wait until its tasks run on the workers; return its uid."""
-    ns.apply(code(), flow_run(parameters=LONG, **spec))  # type: ignore[arg-type]
-    ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 60, "workers ready")
-    uid = str(ns.run("r")["metadata"]["uid"])
-    ns.wait_for(lambda: ns.prefect_runs("r") and ns.task_runs(ns.prefect_runs("r")[0]["id"]), 30, "tasks run")
-    return uid
-
-
-def kill(uid: str) -> None:
-    try:
-        kill_driver(uid)
-    except LookupError:
-        pytest.skip("the node's processes can't be reached from here")
+from cluster_tools import Cluster, code, flow_run, start_long
+from node_tools import kill_driver
 
 
 def test_F20_killed_driver_fails_the_run_and_takes_the_workers_along(ns: Cluster) -> None:
     uid = start_long(ns)
-    kill(uid)
+    kill_driver(uid)
     ns.wait_for(lambda: not ns.workers("r"), 10, "workers gone after SIGKILL of the driver")
     result = ns.wait_result("r", 10)
     assert (result["status"], result["reason"]) == ("False", "DriverKilled")
@@ -41,7 +23,7 @@ def test_F20_killed_driver_fails_the_run_and_takes_the_workers_along(ns: Cluster
 def test_F20_killed_driver_is_retried_by_policy_on_a_fresh_cluster(ns: Cluster) -> None:
     ns.apply(code(), flow_run(parameters={"n": 6, "seconds": 1.5}, retryPolicy={"maxInfrastructureRetries": 1}))
     ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 60, "workers ready")
-    kill(str(ns.run("r")["metadata"]["uid"]))
+    kill_driver(str(ns.run("r")["metadata"]["uid"]))
     result = ns.wait_result("r", 90)
     assert result["status"] == "True", ns.describe("r")
     attempts = ns.run("r")["status"]["attempts"]
@@ -58,20 +40,11 @@ def test_F25_deleting_the_run_removes_everything(ns: Cluster) -> None:
     assert state in {"CRASHED", "CANCELLED"}
 
 
-def test_F24_cancel_ends_the_run_as_cancelled(ns: Cluster) -> None:
-    start_long(ns)
-    ns.kubectl("patch", "flowruns.flowrun.dev", "r", "--type=merge", "-p", '{"spec":{"cancel":true}}')
-    result = ns.wait_result("r", 15)
-    assert (result["status"], result["reason"]) == ("False", "Cancelled")
-    ns.wait_for(lambda: not ns.workers("r"), 10, "workers gone")
-    ns.wait_clean("r", 15)
-
-
 def test_suspend_stops_the_run_and_resume_starts_it_anew(ns: Cluster) -> None:
     ns.apply(code(), flow_run(parameters={"n": 2}, suspend=True))
     ns.wait_for(lambda: ns.condition("r", "Suspended").get("status") == "True", 10, "Suspended")
     assert not ns.list("pods")
-    ns.kubectl("patch", "flowruns.flowrun.dev", "r", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    ns.patch("r", suspend=False)
     assert ns.wait_result("r", 60)["status"] == "True", ns.describe("r")
 
 
@@ -85,15 +58,6 @@ def test_F03_operator_restarted_mid_run_changes_nothing(ns: Cluster) -> None:
     assert len(ns.run("r")["status"]["attempts"]) == 1
     assert len(ns.prefect_runs("r")) == 1
     ns.wait_clean("r", 10)
-
-
-def test_F04_workers_end_without_the_operator_when_the_driver_dies(ns: Cluster, operator_off_later: object) -> None:
-    uid = start_long(ns)
-    assert callable(operator_off_later)
-    operator_off_later()
-    assert worker_processes(ns.namespace), "the workers' processes must be visible here"
-    kill(uid)
-    ns.wait_for(lambda: not worker_processes(ns.namespace), 15, "worker processes ended by themselves")
 
 
 def test_F14_lost_worker_is_replaced(ns: Cluster) -> None:

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cluster_tools import Cluster, Raw, code, flow_run, kill_driver
+from cluster_tools import Cluster, Raw, code, flow_run
+from node_tools import kill_driver
 
 RUNS = int(os.environ.get("FLOWRUN_ORPHAN_RUNS", "8"))
 SEED = int(os.environ.get("FLOWRUN_ORPHAN_SEED", "1"))
@@ -61,49 +62,23 @@ def _end(ns: Cluster, name: str, uid: str, end: str) -> None:
     if end == "is deleted":
         ns.kubectl("delete", "flowruns.flowrun.dev", name)
     elif end == "driver is killed":
-        ns.wait_for(lambda: _killed(uid), 60, "a driver to kill")  # it may not have started yet
+        ns.wait_for(lambda: kill_driver(uid, wanted=False), 60, "a driver to kill")  # it may not have started yet
     elif end.startswith("is suspended"):
-        _patch(ns, name, '{"spec":{"suspend":true}}')
+        ns.patch(name, suspend=True)
         time.sleep(2)
-        _patch(ns, name, '{"spec":{"cancel":true}}')
+        ns.patch(name, cancel=True)
     else:
-        _patch(ns, name, '{"spec":{"cancel":true}}')
-
-
-def _killed(uid: str) -> bool:
-    try:
-        kill_driver(uid)
-    except LookupError:
-        return False
-    return True
-
-
-def _patch(ns: Cluster, name: str, patch: str) -> None:
-    ns.kubectl("patch", "flowruns.flowrun.dev", name, "--type=merge", "-p", patch)
+        ns.patch(name, cancel=True)
 
 
 def test_F24_F25_runs_that_ended_in_random_ways_leave_nothing_behind(ns: Cluster) -> None:
     ns.apply(code(text=FLOWS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = list(pool.map(lambda number: one(ns, number), range(RUNS)))
-    ns.wait_for(lambda: not left(ns), 15, f"nothing left: {left(ns)} of {ended}")
+    ns.wait_for(lambda: not ns.left(), 15, f"nothing left: {ns.left()} of {ended}")
 
     def unfinished() -> list[Raw]:
         found = [(how, flow) for _, uid, how in ended for flow in ns.prefect_runs_of_uid(uid)]
         return [{how: flow["state_name"]} for how, flow in found if flow["state_type"] not in FINAL]
 
     ns.wait_for(lambda: not unfinished(), 30, f"every flow run has ended: {unfinished()}")
-
-
-def left(ns: Cluster) -> list[str]:
-    """Everything of ours in the namespace but FlowRuns, ended Jobs and their ended pods."""
-    kinds = ("services", "secrets", "serviceaccounts", "roles", "rolebindings", "networkpolicies")
-    found = [f"{kind}/{item['metadata']['name']}" for kind in kinds for item in ns.list(kind, "flowrun.dev/run")]
-    found += [f"taskclusters/{item['metadata']['name']}" for item in ns.list("taskclusters.flowrun.dev")]
-    for pod in ns.list("pods"):
-        ended = pod["status"].get("phase") in {"Succeeded", "Failed"}
-        driver = pod["metadata"]["labels"].get("flowrun.dev/role") == "driver"
-        if not (driver and ended):
-            found.append(f"pods/{pod['metadata']['name']}")
-    found += [f"jobs/{job['metadata']['name']}" for job in ns.list("jobs") if job["status"].get("active")]
-    return found

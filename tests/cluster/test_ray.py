@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_tools import Cluster, Raw, _processes, code, flow_run
+from cluster_tools import Cluster, Raw, code, flow_run
+from node_tools import processes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOWS = (Path(__file__).parent / "ray_flows.py").read_text()
@@ -250,7 +251,7 @@ def test_F22_a_lost_ray_head_ends_the_attempt_in_seconds(ns: Cluster, process: b
     start(ns, "long_on_ray", cluster_of("ray"))
     ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 60, "workers ready")
     uid = ns.run("r")["metadata"]["uid"]
-    pids = list(_processes(process, f"FLOWRUN_UID={uid}"))
+    pids = list(processes(process, f"FLOWRUN_UID={uid}"))
     if not pids:
         pytest.skip("the node's processes can't be reached from here")
     with contextlib.suppress(ProcessLookupError):
