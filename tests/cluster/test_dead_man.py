@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from cluster_tools import Cluster, code, flow_run, live, start_long, wait_task_runs_ended
+from cluster_tools import Cluster, live, start_long, wait_task_runs_ended
 from node_tools import Operator, kill_driver
 
 Told = Callable[[str, object], None]
@@ -78,15 +78,3 @@ def test_F25_a_run_deleted_without_the_operator_leaves_nothing(
     assert not ns.list("jobs")
     ns.wait_for(lambda: ns.prefect_runs_of_uid(uid)[0]["state_type"] in ENDED, 20, "the driver has told Prefect")
     wait_task_runs_ended(ns, ns.prefect_runs_of_uid(uid)[0]["id"], ENDED)
-
-
-def test_F04_workers_whose_driver_never_comes_give_up_without_the_operator(ns: Cluster, operator: Operator) -> None:
-    run = flow_run(startupDeadlineSeconds=30)
-    run["spec"]["driver"] = {"nodeSelector": {"flowrun.dev/no-such-node": "true"}}
-    ns.apply(code(), run)
-    ns.wait_for(lambda: [p for p in ns.workers("r") if p["status"].get("phase") == "Running"], 30, "workers run")
-    operator.scale(0)
-    ns.wait_for(lambda: not live(ns.workers("r")), 60, "the workers have given up")
-    operator.scale(1)
-    assert ns.wait_result("r", 30)["reason"] == "StartupDeadlineExceeded", ns.describe("r")
-    ns.wait_clean("r", 10)
