@@ -28,11 +28,15 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "F01": Row("operator killed after any write", "after every write of every scenario"),
+    "F01": Row(
+        "operator killed after any write", "after every write of every scenario; at random moments on a cluster"
+    ),
     "F02": Row("write arrives, its response is lost", "at every write of every scenario"),
-    "F03": Row("operator restarted while a run is active", "running attempt"),
+    "F03": Row("operator restarted while a run is active", "running attempt; at random moments over many runs"),
     "F04": Row("operator away while the run ends", "after every write, for 40 s; hours in one test"),
-    "F05": Row("two operators at once", "a second one that lags by half a second, without a Lease"),
+    "F05": Row(
+        "two operators at once", "a second one that lags by half a second, without a Lease; killed and paused leaders"
+    ),
     "F06": Row("stale list or watch", "at a restart after a write; a lagging watch from an event on"),
     "F07": Row("events lost or folded", "every watch event"),
     "F08": Row("watch closes, 410 Gone, silent stream", "every watch event; a cut every 0.4 s; 410 on each watch"),

@@ -54,25 +54,51 @@ ENDS = {
 }
 
 
-class DriverWatch:
-    """Notes every driver pod that there ever was in a namespace."""
+class Watch:
+    """Follows the objects of a kind in a namespace: one process, where asking again and again would take all CPUs."""
 
-    def __init__(self, ns: Cluster) -> None:
-        command = ["kubectl", "--kubeconfig", ns.kubeconfig, "-n", ns.namespace, "get", "pods", "--watch"]
-        labels = r"RUN:.metadata.labels.flowrun\.dev/run,ATTEMPT:.metadata.labels.flowrun\.dev/attempt"
-        command += ["-l", "flowrun.dev/role=driver", "--no-headers", "-o", f"custom-columns={labels},UID:.metadata.uid"]
+    def __init__(self, ns: Cluster, kind: str, selector: str, *columns: str) -> None:
+        command = ["kubectl", "--kubeconfig", ns.kubeconfig, "-n", ns.namespace, "get", kind, "--watch"]
+        named = ",".join(f"C{number}:{column}" for number, column in enumerate(columns))
+        command += ["-l", selector, "--no-headers", "-o", f"custom-columns={named}"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.seen: dict[tuple[str, int], set[str]] = defaultdict(set)
+        self.rows: set[tuple[str, ...]] = set()
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            run, attempt, uid = line.split()
-            self.seen[run, int(attempt)].add(uid)
+            self.rows.add(tuple(line.split()))
 
     def stop(self) -> None:
         self._process.terminate()
+
+
+class World:
+    """The namespace under test, and everything that there ever was in it."""
+
+    def __init__(self, ns: Cluster) -> None:
+        self.ns = ns
+        run, attempt = r".metadata.labels.flowrun\.dev/run", r".metadata.labels.flowrun\.dev/attempt"
+        self._drivers = Watch(ns, "pods", "flowrun.dev/role=driver", run, attempt, ".metadata.uid")
+        succeeded = '.status.conditions[?(@.type=="Succeeded")].reason'
+        self._runs = Watch(ns, "flowruns.flowrun.dev", "", ".metadata.name", ".status.completionTime", succeeded)
+
+    def results(self, run: str) -> set[str]:
+        """Return every result that a run has had."""
+        return {reason for name, time_, reason in list(self._runs.rows) if name == run and time_ != "<none>"}
+
+    def drivers(self, run: str) -> dict[int, set[str]]:
+        """Return the uids of all driver pods of a run by attempt."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for name, attempt, uid in list(self._drivers.rows):
+            if name == run:
+                found[int(attempt)].add(uid)
+        return dict(found)
+
+    def stop(self) -> None:
+        self._drivers.stop()
+        self._runs.stop()
 
 
 def kill_now_and_then(operator: Operator, done: threading.Event) -> None:
@@ -102,68 +128,69 @@ def acts_again(operator: Operator) -> str:
     return operator.leader()
 
 
-def one(ns: Cluster, number: int) -> tuple[str, str, str]:
-    """Start a run, see its end; return its name, its uid and how it was to end."""
+def one(world: World, number: int) -> tuple[str, str]:
+    """Start a run, see its end; return its name and how it was to end."""
     chance = random.Random(SEED * 1000 + number)
     name, end = f"r{number}", chance.choice(list(ENDS)) if number >= RUNS else list(ENDS)[number % len(ENDS)]
     run = flow_run(name, "some", parameters={"end": end, "seconds": round(chance.uniform(0.2, 6.0), 1)}, workers=1)
     run["spec"]["clusters"][0]["workers"]["resources"] = {"requests": {"cpu": "50m", "memory": "256Mi"}}
     run["spec"]["driver"] = {"resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}}
     run["spec"]["retryPolicy"] = {"maxInfrastructureRetries": 1 if end == "retried" else 0}
-    ns.apply(run)
+    world.ns.apply(run)
     if end == "cancelled":
         time.sleep(chance.uniform(0, 15))
-        ns.patch(name, cancel=True)
-    ns.wait_result(name, 400)
-    return name, str(ns.run(name)["metadata"]["uid"]), end
+        world.ns.patch(name, cancel=True)
+    world.ns.wait_for(lambda: world.results(name), 400, f"result of {name}")
+    return name, end
 
 
-def lane(ns: Cluster, first: int, killed: threading.Event) -> list[tuple[str, str, str]]:
+def lane(world: World, first: int, killed: threading.Event) -> list[tuple[str, str]]:
     """Do one run; a few go on with further ones until the last kill."""
-    ended = [one(ns, first)]
+    ended = [one(world, first)]
     while first < GO_ON and not killed.is_set():
-        ended.append(one(ns, first + RUNS * len(ended)))
+        ended.append(one(world, first + RUNS * len(ended)))
     return ended
 
 
-def as_it_was_to_be(ns: Cluster, drivers: DriverWatch, name: str, uid: str, end: str) -> None:
+def as_it_was_to_be(world: World, name: str, end: str) -> None:
     """Check one run: its end here and in Prefect, and one driver for each attempt."""
     reason, state, attempts = ENDS[end]
-    assert ns.condition(name, "Succeeded")["reason"] == reason, ns.describe(name)
-    flows = ns.prefect_runs_of_uid(uid)
-    of_run = {attempt: uids for (run, attempt), uids in drivers.seen.items() if run == name}
-    assert all(len(uids) == 1 for uids in of_run.values()), of_run
+    assert world.results(name) == {reason}, world.ns.describe(name)
+    drivers, flows = world.drivers(name), world.ns.prefect_runs(name)
+    assert all(len(uids) == 1 for uids in drivers.values()), drivers
     if end == "cancelled":  # perhaps before it had begun
-        assert len(of_run) <= 1
+        assert len(drivers) <= 1
         assert {flow["state_type"] for flow in flows} <= {state}
         return
-    assert sorted(of_run) == list(range(1, attempts + 1))
+    assert sorted(drivers) == list(range(1, attempts + 1))
     assert [(flow["state_type"], flow["run_count"]) for flow in flows] == [(state, attempts)]
 
 
+def informed(ns: Cluster) -> bool:
+    found = [c for run in ns.list("flowruns.flowrun.dev") for c in run["status"]["conditions"]]
+    return all(c["status"] == "True" for c in found if c["type"] == "PrefectInformed")
+
+
+@pytest.mark.timeout(900)
 def test_F01_F03_runs_do_not_notice_that_the_operator_is_killed(
     ns: Cluster, operator: Operator, record_property: Told
 ) -> None:
     if not operator.send(operator.ready()[0], signal.SIGCONT):
         pytest.skip("the node's processes can't be reached from here")
     ns.apply(code(text=FLOWS))
-    drivers, killed = DriverWatch(ns), threading.Event()
+    world, killed = World(ns), threading.Event()
     with ThreadPoolExecutor(RUNS + 1) as pool:
         killer = pool.submit(kill_now_and_then, operator, killed)
-        lanes = [pool.submit(lane, ns, first, killed) for first in range(RUNS)]
+        lanes = [pool.submit(lane, world, first, killed) for first in range(RUNS)]
         ended = [run for each in lanes for run in each.result()]
         killer.result()
     acts_again(operator)
     since = time.monotonic()
     ns.wait_for(lambda: not ns.left(), 30, f"nothing left: {ns.left()}")
-    drivers.stop()
     record_property("tries", KILLS)
-    record_property("clean_s", round(time.monotonic() - since, 1))
     record_property("runs", len(ended))
-    ns.wait_for(lambda: all(informed(ns, name) for name, _, _ in ended), 30, "Prefect knows every end")
-    for name, uid, end in ended:
-        as_it_was_to_be(ns, drivers, name, uid, end)
-
-
-def informed(ns: Cluster, name: str) -> bool:
-    return ns.condition(name, "PrefectInformed").get("status") == "True"
+    record_property("clean_s", round(time.monotonic() - since, 1))
+    ns.wait_for(lambda: informed(ns), 30, "Prefect knows every end")
+    world.stop()
+    for name, end in ended:
+        as_it_was_to_be(world, name, end)
