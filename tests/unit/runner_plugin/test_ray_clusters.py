@@ -12,8 +12,8 @@ import psutil
 import pytest
 from clusters import RAY_ENVIRONMENT, ray_cluster, start_ray_worker
 
-# Ray in pods is a preview: these take minutes and are not part of `make test` yet.
-pytestmark = pytest.mark.skipif("FLOWRUN_PREVIEW" not in os.environ, reason="a preview: FLOWRUN_PREVIEW=1 runs these")
+# These take minutes, and tests/cluster/test_ray.py does the like with pods: they are not part of `make test`.
+pytestmark = pytest.mark.skipif("FLOWRUN_SLOW" not in os.environ, reason="takes minutes: FLOWRUN_SLOW=1 runs these")
 
 
 @pytest.fixture
