@@ -10,6 +10,7 @@ import pytest
 from cluster_tools import Cluster, code, flow_run, start_long
 from node_tools import Operator
 
+pytestmark = pytest.mark.alone
 Told = Callable[[str, object], None]
 TAKEOVER_S = 20 + 10  # what is promised, and a margin for a busy machine
 

@@ -171,6 +171,7 @@ def informed(ns: Cluster) -> bool:
     return all(c["status"] == "True" for c in found if c["type"] == "PrefectInformed")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_F01_F03_runs_do_not_notice_that_the_operator_is_killed(
     ns: Cluster, operator: Operator, record_property: Told

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import ray
@@ -134,6 +134,8 @@ class RayEngine:
 
     name = "Ray"
     package = "ray"
+    # The cluster that this process has joined by `connect`; None: none, or somebody else has joined one.
+    _joined: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -187,6 +189,7 @@ class RayEngine:
         else:
             _wait_for_head(cluster.name, address, cluster.startup_timeout_seconds)
             _init(address=address)
+            cls._joined = cluster.name
         return cls(patience_s=cluster.startup_timeout_seconds, owned=not attached)
 
     @classmethod
@@ -281,6 +284,7 @@ class RayEngine:
         self._callbacks.put(None)
         if self._owned:
             ray.shutdown()
+            RayEngine._joined = None
             for future in self._watch.remove_all():
                 future.abandon()
 
@@ -386,7 +390,9 @@ def _host_and_port(address: str) -> str:
 
 def _refuse_other_cluster(name: str, port: int) -> None:
     connected = ray.get_runtime_context().gcs_address
-    if connected.rpartition(":")[2] != str(port):
+    joined = RayEngine._joined
+    # Of a connection that is not ours only the port can be compared: the head's address has several names.
+    if joined not in (None, name) or connected.rpartition(":")[2] != str(port):
         raise RuntimeError(
             f"This process is connected to the Ray cluster at {connected}, and Ray allows one at a time: "
             f"cluster {name!r} can be used when that connection is closed (ray.shutdown())"
