@@ -21,6 +21,8 @@ def two(operator: Operator) -> tuple[str, str]:
         pytest.skip("the operator was installed without leader election")
     operator.scale(2)
     operator.release.wait_for(lambda: operator.leader() in operator.ready(), 20, "a leader")
+    # The pod of an operator that a test before has removed may still be counted.
+    operator.release.wait_for(lambda: len(operator.ready()) > 1, 30, "a standby")
     leader = operator.leader()
     standby = next(name for name in operator.ready() if name != leader)
     return leader, standby
