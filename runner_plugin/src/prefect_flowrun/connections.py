@@ -188,14 +188,6 @@ def startup_failure() -> str | None:
     return next((failure for failure in [*_startup_failures, *failures] if failure), None)
 
 
-def close_all() -> None:
-    """Close every connection; the driver's last word to its clusters."""
-    for connection in _open_connections():
-        connection.engine.close()
-    with _lock:
-        _slots.clear()
-
-
 def _bring_up(cluster: ClusterContract, workers: int | None, logger: Logger) -> Engine:
     def connect() -> Engine:
         if cluster.engine == "Ray" and cluster.name.startswith(attached.PREFIX):
