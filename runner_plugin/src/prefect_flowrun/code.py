@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import operator
 import os
 import site
 import sys
@@ -35,19 +36,20 @@ class FlowModules:
         self._installed = tuple(sorted(_installed_folders()))
         self._real: dict[str, str] = {}
         self._seen: dict[str, int] = {}
-        self._seen_for: tuple[int, int] = (0, 0)
+        self._modules_seen = 0
+        self._picklers: list[ModuleType] = []
         self._withdrawn = False
         self.registered: set[str] = set()
 
     def register(self) -> None:
         """Register what was imported since the last call. Cheap when nothing was, so call it before every submit."""
         picklers = [sys.modules[name] for name in _PICKLERS if name in sys.modules]
-        now = (len(sys.modules), len(picklers))
-        if now == self._seen_for or self._withdrawn:
+        known = len(picklers) == len(self._picklers) and all(map(operator.is_, picklers, self._picklers))
+        if (known and len(sys.modules) == self._modules_seen) or self._withdrawn:
             return
-        if now[1] != self._seen_for[1]:
+        if not known:
             self._seen.clear()  # a pickler has joined that knows none of them
-        self._seen_for = now
+        self._modules_seen, self._picklers = len(sys.modules), picklers
         for name, module in list(sys.modules.items()):
             if self._seen.get(name) == id(module):
                 continue
@@ -76,7 +78,7 @@ class FlowModules:
         """Take `withdraw` back."""
         self._withdrawn = False
         self._seen.clear()
-        self._seen_for = (0, 0)
+        self._picklers = []
 
     def _is_the_users(self, name: str, module: ModuleType) -> bool:
         # __main__ always travels by value, and the driver's own package is on the workers.

@@ -26,7 +26,8 @@ from prefect.context import (
     SyncClientContext,
     hydrated_context,
 )
-from prefect.logging.configuration import setup_logging
+
+from prefect_flowrun import logs
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -135,7 +136,7 @@ class Surroundings:
             stack.enter_context(self._settings.model_copy())
         if not _logging_ready.is_set():
             _logging_ready.set()
-            setup_logging()
+            logs.set_up()
         if self._client is None:
             self._client = SyncClientContext().__enter__()
         # Entering it again would only count: the variable is set in the first context alone.

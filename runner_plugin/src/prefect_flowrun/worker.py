@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
@@ -112,7 +114,9 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
     opened = _Opened(delivery, envelope)
-    context, task, call = opened.context(), opened.task(), opened.call()
+    context, task = opened.context(), opened.task()
+    _leave_imports_to_stay()
+    call = opened.call()
     if (outcome := delivery.start.outcome) is not None:
         # It had ended, and only its result was lost with the worker.
         return cast("State[Any]", outcome)
@@ -125,6 +129,15 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
         state = _sendable(_run_task(context, task, call, assets))
     delivery.start.finish(state)
     return state
+
+
+@cache
+def _leave_imports_to_stay() -> None:
+    """Have the garbage collector pass over what this process has imported and set up by now.
+
+    Looking through these 170 000 objects takes it 100 ms, mostly within the first twenty tasks.
+    """
+    gc.freeze()
 
 
 def _run_task(context: Hydrated, task: Task[..., Any], call: dict[str, Any], assets: Any) -> State[Any]:

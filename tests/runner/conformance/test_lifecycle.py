@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,7 @@ def process():
     return os.getpid()
 
 
-def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tally):
+def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tally, runner_name):
     @task
     def work(number):
         time.sleep(0.2)
@@ -44,6 +45,10 @@ def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tall
     state = run(return_state=True)
     assert len(list(tally.folder.glob("done-*"))) == 8
     assert server.task_states(state.state_details.flow_run_id, 8) == ["COMPLETED"] * 8
+    if runner_name in ("flowrun-dask", "flowrun-ray"):
+        told = re.compile(r"Waiting for \d task run\(s\) that the flow did not wait for")
+        flow_run_id = state.state_details.flow_run_id
+        assert told.search(str(eventually(lambda: server.logs(flow_run_id), lambda lines: told.search(str(lines)))))
 
 
 def test_failed_flow_cancels_what_is_queued(task_runner, tally, gate):

@@ -160,11 +160,6 @@ def test_a_goodbye_comes_after_the_hello_that_it_waits_for(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["03_dask.py", "05_ray.py"])
-def test_nobody_waits_but_the_runner(run: Run, name: str) -> None:
-    assert re.search(r"Waiting for \d task run\(s\) that the flow did not wait for", run(name).output)
-
-
-@pytest.mark.parametrize("name", ["03_dask.py", "05_ray.py"])
 def test_the_environment_makes_a_flow_sequential_without_a_cluster(run: Run, name: str) -> None:
     ran = run(name, FLOWRUN_ENGINE="sequential")
     assert ran.printed(8) == IN_FLOW_ORDER

@@ -51,9 +51,16 @@ def test_a_module_imported_later_is_registered_by_the_next_call(project):
     assert "lonely" in modules.registered
 
 
-def test_a_second_pickler_is_told_of_all_modules_when_it_appears(project, monkeypatch):
+@pytest.mark.parametrize("one_before", [False, True])
+def test_a_second_pickler_is_told_of_all_modules_when_it_appears(project, monkeypatch, one_before):
+    """Also where it takes the place of another: the number of modules and of picklers tells nothing then."""
     told = []
     importlib.import_module("lonely")
+    monkeypatch.delitem(sys.modules, "ray.cloudpickle", raising=False)
+    if one_before:
+        before = type(sys)("ray.cloudpickle")
+        before.register_pickle_by_value = lambda module: None
+        monkeypatch.setitem(sys.modules, "ray.cloudpickle", before)
     modules = FlowModules([project])
     modules.register()
     fake = type(sys)("ray.cloudpickle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import uuid
 from dataclasses import dataclass
@@ -192,6 +193,15 @@ def test_a_worker_that_does_not_fit_is_refused_before_anything_is_unpickled(engi
     garbled = Envelope(**{**vars(envelope), "call": b"nothing that could be unpickled"})
     with pytest.raises(versions.VersionMismatchError, match=r"worker-0.*python 2\.7\.18 in the driver"):
         worker.run(delivery(garbled.to_bytes()), engine.package)
+
+
+def test_the_garbage_collector_passes_over_what_a_worker_has_imported(api, engine, packer):
+    worker._leave_imports_to_stay.cache_clear()
+    gc.unfreeze()
+    for _ in range(2):
+        assert run(engine, pack(packer, same, value=1)).result() == 1
+        assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
 
 
 # By reference

@@ -16,6 +16,7 @@ WARM_MODULES = (
     "prefect.logging.configuration",
     "prefect.logging.formatters",
     "anyio._backends._asyncio",
+    "prefect_flowrun.logs",
     "prefect_flowrun.worker",
 )
 
@@ -32,7 +33,7 @@ def warm_up(entry: str) -> None:
         for module in (*WARM_MODULES, entry):
             importlib.import_module(module)
         # A third of the time of the first task, if left to it. By name, so that nothing of prefect loads before this.
-        sys.modules["prefect.logging.configuration"].setup_logging()
+        sys.modules["prefect_flowrun.logs"].set_up()
         with sys.modules["prefect.context"].hydrated_context():
             pass
     finally:
