@@ -64,8 +64,15 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
             plan = Plan(actions=actions, status=run_status.awaiting(view, verdict, now), requeue_after_s=after)
         case Continue(check_after_s=after):
             actions = (*_missing_clusters(view), *_questions(view, now), *remove(view, keep=view.current))
-            plan = Plan(actions=actions, status=run_status.active(view, now), requeue_after_s=after)
+            status = run_status.active(view, now)
+            plan = Plan(actions=actions, status=status, final=_unrecorded(view), requeue_after_s=after)
     return plan
+
+
+def _unrecorded(view: RunView) -> bool:
+    """Whether the attempt is not in the status yet: till then a deleted Job passes for one that was never made (F14)."""
+    current, recorded = view.current, {attempt.number for attempt in view.run.status.attempts}
+    return current is not None and current.job is not None and current.number not in recorded
 
 
 def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
