@@ -70,7 +70,7 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
 
 
 def _unrecorded(view: RunView) -> bool:
-    """Whether the attempt is not in the status yet: till then a deleted Job passes for one that was never made (F14)."""
+    """Whether the attempt is not in the status yet: a deleted Job would pass for one that was never made (F14)."""
     current, recorded = view.current, {attempt.number for attempt in view.run.status.attempts}
     return current is not None and current.job is not None and current.number not in recorded
 
