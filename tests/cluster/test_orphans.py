@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cluster_tools import Cluster, Raw, code, flow_run
 from node_tools import kill_driver
 
+Told = Callable[[str, object], None]
 RUNS = int(os.environ.get("FLOWRUN_ORPHAN_RUNS", "8"))
 SEED = int(os.environ.get("FLOWRUN_ORPHAN_SEED", "1"))
 AT_ONCE = 3
@@ -41,8 +44,8 @@ CLUSTERS: dict[str, Raw] = {
 ENDS = ("completes", "completes", "fails", "is cancelled", "is deleted", "driver is killed", "is suspended, cancelled")
 
 
-def one(ns: Cluster, number: int) -> tuple[str, str, str]:
-    """Start a run, end it, and return its name, its uid and how it was ended."""
+def one(ns: Cluster, number: int) -> tuple[str, str, float]:
+    """Start a run, end it, wait until its workers are gone; return its uid, how it ended, and the seconds of that."""
     chance = random.Random(SEED * 1000 + number)
     kind, end = chance.choice(sorted(CLUSTERS)), chance.choice(ENDS)
     name = f"r{number}"
@@ -55,7 +58,9 @@ def one(ns: Cluster, number: int) -> tuple[str, str, str]:
         _end(ns, name, uid, end)
     if end != "is deleted":
         ns.wait_result(name, 180)
-    return name, uid, f"{kind} {end}"
+    since = time.monotonic()
+    ns.wait_for(lambda: not ns.workers(name), 30, f"workers of {name}, {kind}, which {end}, are gone")
+    return uid, f"{kind} {end}", time.monotonic() - since
 
 
 def _end(ns: Cluster, name: str, uid: str, end: str) -> None:
@@ -71,14 +76,17 @@ def _end(ns: Cluster, name: str, uid: str, end: str) -> None:
         ns.patch(name, cancel=True)
 
 
-def test_F24_F25_runs_that_ended_in_random_ways_leave_nothing_behind(ns: Cluster) -> None:
+@pytest.mark.timeout(60 + 30 * RUNS)
+def test_F24_F25_runs_that_ended_in_random_ways_leave_nothing_behind(ns: Cluster, record_property: Told) -> None:
     ns.apply(code(text=FLOWS))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = list(pool.map(lambda number: one(ns, number), range(RUNS)))
     ns.wait_for(lambda: not ns.left(), 15, f"nothing left: {ns.left()} of {ended}")
+    record_property("tries", RUNS)
+    record_property("clean_s", round(max(seconds for _, _, seconds in ended), 1))
 
     def unfinished() -> list[Raw]:
-        found = [(how, flow) for _, uid, how in ended for flow in ns.prefect_runs_of_uid(uid)]
+        found = [(how, flow) for uid, how, _ in ended for flow in ns.prefect_runs_of_uid(uid)]
         return [{how: flow["state_name"]} for how, flow in found if flow["state_type"] not in FINAL]
 
     ns.wait_for(lambda: not unfinished(), 30, f"every flow run has ended: {unfinished()}")
