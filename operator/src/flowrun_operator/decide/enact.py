@@ -177,6 +177,8 @@ def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
         actions=tuple(actions),
         first=first,
         status=run_status.starting(view, verdict, now),
+        # What a finished attempt had for itself would be made anew, and nobody would take it away again.
+        fresh=bool(first),
         requeue_after_s=verdict.wait_s or 2.0,
     )
 

@@ -151,6 +151,8 @@ class Plan:
     status: FlowRunStatus | TaskClusterStatus | None = None
     # A final status is written at once; others wait a moment for company (fewer writes).
     final: bool = False
+    # Only for the object as it is, asked of the API server: what one reads of it may be old (F06).
+    fresh: bool = False
     requeue_after_s: float | None = None
 
 

@@ -224,6 +224,8 @@ class Actor:
         except ApiError as error:
             if not error.not_found:
                 raise
+            if (known := self._cache.get("Job", namespace, job)) is not None:
+                self._cache.forget("Job", known)
             self._cache.gone_jobs.add((namespace, job))
 
     async def _confirm_pod(self, action: ConfirmPod, namespace: str) -> None:

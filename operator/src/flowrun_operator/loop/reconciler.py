@@ -25,7 +25,7 @@ from flowrun_operator.loop.farewell import Farewell
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
 from flowrun_operator.model import Defaults, RunView
-from flowrun_operator.observe.fields import Raw, at, family, standalone
+from flowrun_operator.observe.fields import Raw, at, family, owner_name, standalone
 from flowrun_operator.observe.snapshot import cluster_view, run_view
 
 log = logging.getLogger(__name__)
@@ -109,6 +109,8 @@ class Reconciler:
             self._status_since.pop(key, None)
             return
         plan = self._decide_or_say(key, raw)
+        if plan.fresh and not await self._is_fresh(key, raw):
+            return
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
         all_created = True
         for stage in (*plan.first, plan.actions):
@@ -122,6 +124,18 @@ class Reconciler:
         await self._write_status(key, raw, plan)
         if all_created and plan.requeue_after_s is not None:
             self._queue.put(key, min(plan.requeue_after_s, 3600.0))
+
+    async def _is_fresh(self, key: Key, raw: Raw) -> bool:
+        """Compare with the API server; an object that is another by now is decided on anew."""
+        try:
+            if not self._cache.feed(key.kind, await self._kube.get(key.kind, key.namespace, key.name)):
+                return True
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._cache.forget(key.kind, raw)
+        self._queue.put(key)
+        return False
 
     def _go_on(self, key: Key, plan: Plan) -> None:
         """Decide once more at once where the plan brought news: what was created or confirmed is in the cache."""
@@ -201,6 +215,8 @@ class Reconciler:
         except ApiError as error:
             if error.not_found:  # no watch has told it yet; deciding on a ghost would create its children again
                 self._cache.forget(key.kind, raw)
+                if job := owner_name(raw, "Job"):  # gone too, perhaps: while it seems to live, its cluster is made anew
+                    await self._actor.carry_out((Confirm(job),), key.namespace, "")
                 self._queue.put(key)
                 return
             raise  # 409: somebody wrote meanwhile; decide anew on what is there then

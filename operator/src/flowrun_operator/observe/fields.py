@@ -51,3 +51,9 @@ def owner_uid(raw: Raw) -> str:
     """Return the uid of the controlling owner, or the empty string."""
     owners = at(raw, "metadata", "ownerReferences") or []
     return str(next((o.get("uid", "") for o in owners if o.get("controller")), ""))
+
+
+def owner_name(raw: Raw, kind: str) -> str:
+    """Return the name of the controlling owner if it is of a kind, or the empty string."""
+    owners = at(raw, "metadata", "ownerReferences") or []
+    return str(next((o.get("name", "") for o in owners if o.get("controller") and o.get("kind") == kind), ""))

@@ -35,6 +35,7 @@ class Invariants:
         self._world = world
         self._drivers: dict[str, dict[str, Raw]] = defaultdict(dict)
         self._jobs: dict[tuple[str, str], str] = {}
+        self._run_of: dict[str, str] = {}
         self._results: dict[str, object] = {}
         self._others: set[str] = set()
         world.api.observers.append(self._see)
@@ -50,7 +51,8 @@ class Invariants:
             self.broken.append(f"I5: {kind} tells a private value")
 
     def _pod(self, event: str, raw: Raw) -> None:
-        uid, run = at(raw, "metadata", "uid"), label(raw, "flowrun.dev/run")
+        # By the run itself: its name may be another's, while the driver of the one that was deleted is being stopped.
+        uid, run = at(raw, "metadata", "uid"), self._run_of.get(owner_uid(raw), label(raw, "flowrun.dev/run"))
         live = event != "DELETED" and at(raw, "status", "phase") not in _ENDED
         if not run:
             return
@@ -73,6 +75,7 @@ class Invariants:
 
         One that is made for a run just deleted is taken by the garbage collector before it matters.
         """
+        self._run_of[raw["metadata"]["uid"]] = owner_uid(raw)
         if not any(o["metadata"]["uid"] == owner_uid(raw) for o in self._world.api.of("FlowRun")):
             return
         key = (owner_uid(raw), label(raw, "flowrun.dev/attempt"))
