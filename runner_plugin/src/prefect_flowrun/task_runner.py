@@ -22,6 +22,7 @@ from prefect_flowrun.progress import Counter, Progress, of_this_process
 from prefect_flowrun.sequential import SequentialTaskRunner
 from prefect_flowrun.session import Session
 from prefect_flowrun.target import InProcess, OnCluster, OnLocalCluster, OnTaskCluster, UnknownClusterError, choose
+from prefect_flowrun.threads import PatientThreadPool, failed
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
@@ -213,7 +214,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         hurried = exc_type is not None
         try:
             if session is not None:
-                if hurried or _failed(session):
+                if hurried or failed(session.flow_run):
                     session.cancel()
                 else:
                     session.wait(self.options.exit_timeout_s)
@@ -244,7 +245,9 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
     def _start_in_process(self, target: InProcess) -> None:
         if target.reason:
             self.logger.info(target.reason)
-        runner: TaskRunner[Any] = SequentialTaskRunner() if target.sequential else ThreadPoolTaskRunner()  # type: ignore[no-untyped-call]
+        runner: TaskRunner[Any] = PatientThreadPool(self.options.exit_timeout_s, self._run_logger())
+        if target.sequential:
+            runner = SequentialTaskRunner()  # type: ignore[no-untyped-call]
         self._in_process = runner.__enter__()
 
     def _open_session(self, target: OnCluster | OnTaskCluster | OnLocalCluster) -> Session:
@@ -265,7 +268,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         return Session(
             connection,
             self._large,
-            self.logger,
+            self._run_logger(),
             self._counter,
             lost_task_retries=self.options.lost_task_retries,
             # The operator has given the workers of a FlowRun their own.
@@ -302,9 +305,3 @@ def _cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
     Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.
     """
     threading.Thread(target=runner.cancel_all, name="flowrun-cancel", daemon=True).start()
-
-
-def _failed(session: Session) -> bool:
-    # Prefect handles a flow's error before it leaves the runner, so `__exit__` sees none and has to look at the state.
-    state = session.flow_run.state if session.flow_run is not None else None
-    return state is not None and (state.is_failed() or state.is_crashed() or state.is_cancelled())

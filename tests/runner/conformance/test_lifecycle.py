@@ -45,7 +45,7 @@ def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tall
     state = run(return_state=True)
     assert len(list(tally.folder.glob("done-*"))) == 8
     assert server.task_states(state.state_details.flow_run_id, 8) == ["COMPLETED"] * 8
-    if runner_name in ("flowrun-dask", "flowrun-ray"):
+    if runner_name in ("flowrun-dask", "flowrun-ray", "flowrun-threads"):
         told = re.compile(r"Waiting for \d task run\(s\) that the flow did not wait for")
         flow_run_id = state.state_details.flow_run_id
         assert told.search(str(eventually(lambda: server.logs(flow_run_id), lambda lines: told.search(str(lines)))))
