@@ -77,7 +77,8 @@ def test_a_worker_of_another_version_is_refused_with_both_sides_named(drive, pre
     metadata = tmp_path / "image" / "prefect_flowrun-9.9.9.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Metadata-Version: 2.1\nName: prefect-flowrun\nVersion: 9.9.9\n")
-    driven = drive("flows.py:on_own_runner", worker_environment={"PYTHONPATH": str(metadata.parent.parent)})
+    image = {"PYTHONPATH": str(metadata.parent.parent)}
+    driven = drive("flows.py:on_own_runner", worker_environment=image, fresh=True)
     result = driven.finish()
     assert (result["type"], result["reason"]) == ("FAILED", "FlowFailed")
     for part in ("worker default-0", "9.9.9 on the worker", "in the driver", "Use one image for both"):
