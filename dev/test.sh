@@ -7,6 +7,9 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export PATH=$PWD/.local/bin:$PWD/.venv/bin:$PATH
+# Where the environment forbids bytecode, each of some hundred processes would compile Prefect and Dask anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$PWD/.local/pycache
 mkdir -p .local/log
 summary=.local/log/tiers
 beside=.local/log/test-beside.log

@@ -1,4 +1,4 @@
-"""A real Prefect server, and real drivers and workers as subprocesses."""
+"""A real Prefect server, and real drivers and workers as processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked
 from prefect_server import PrefectServer, free_port, running_server
 
 FLOWS = Path(__file__).parent / "flows"
+Process = subprocess.Popen[bytes] | Forked
 RUN_S = 240
 
 
@@ -32,9 +34,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 class Drive:
     """A driver, and the workers of its cluster."""
 
-    process: subprocess.Popen[bytes]
-    workers: list[subprocess.Popen[bytes]]
-    start_worker: Callable[[], subprocess.Popen[bytes]]
+    process: Process
+    workers: list[Process]
+    start_worker: Callable[[], Process]
     log: Path
     result_file: Path
     env: dict[str, str]
@@ -95,7 +97,10 @@ Driver = Callable[..., Drive]
 
 @pytest.fixture
 def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
-    """Start drivers: `drive(entrypoint, parameters, clusters=("default",), workers=1, cwd=..., **environment)`."""
+    """Start drivers: `drive(entrypoint, parameters, clusters=("default",), workers=1, cwd=..., **environment)`.
+
+    With `fresh` driver and workers are started by the very command of their pods, and import everything themselves.
+    """
     drives: list[Drive] = []
 
     def start(
@@ -106,6 +111,7 @@ def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
         workers: int = 1,
         cwd: Path = FLOWS,
         worker_environment: Mapping[str, str] | None = None,
+        fresh: bool = False,
         **environment: str,
     ) -> Drive:
         contracts = [_cluster(name) for name in clusters]
@@ -124,13 +130,11 @@ def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
             "FLOWRUN_TERMINATION_LOG": str(tmp_path / f"result-{number}"),
             **environment,
         }
-        start_worker = functools.partial(_start_worker, {**env, **(worker_environment or {})}, tmp_path)
+        start_worker = functools.partial(_start_worker, {**env, **(worker_environment or {})}, tmp_path, fresh)
         started = [start_worker(contract) for contract in contracts for _ in range(workers)]
         log = tmp_path / f"driver-{number}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prefect_flowrun.driver"], cwd=cwd, env=env, stdout=output, stderr=output
-            )
+        log.touch()
+        process = _start("prefect_flowrun.driver", cwd=cwd, env=env, log=log, fresh=fresh)
         driven = Drive(
             process=process,
             workers=started,
@@ -167,7 +171,15 @@ def _cluster(name: str) -> dict[str, Any]:
     }
 
 
-def _start_worker(driver_env: dict[str, str], folder: Path, contract: dict[str, Any]) -> subprocess.Popen[bytes]:
+def _start(module: str, *args: str, cwd: Path, env: dict[str, str], log: Path, fresh: bool) -> Process:
+    if not fresh:
+        return Forked(module, *args, cwd=cwd, env=env, log=log)
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", module, *args]
+        return subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=output)
+
+
+def _start_worker(driver_env: dict[str, str], folder: Path, fresh: bool, contract: dict[str, Any]) -> Process:
     env = {key: value for key, value in driver_env.items() if not key.startswith("FLOWRUN_")}
     env["DASK_SCHEDULER_ADDRESS"] = contract["address"]
     routes = ["prefect_flowrun.engines.dask_http", "distributed.http.health"]
@@ -175,7 +187,7 @@ def _start_worker(driver_env: dict[str, str], folder: Path, contract: dict[str, 
     ports = contract.setdefault("workerHttpPorts", [])
     ports.append(free_port())
     name = f"{contract['name']}-{len(ports) - 1}"
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
+    command = ["distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
     command += ["--dashboard-address", f"127.0.0.1:{ports[-1]}"]
     command += ["--nthreads", "1", "--resources", "CPU=1", "--memory-limit", "0", "--name", name]
     command += ["--death-timeout", "200", "--local-directory", str(folder / "dask")]
@@ -183,5 +195,4 @@ def _start_worker(driver_env: dict[str, str], folder: Path, contract: dict[str, 
     # Not where the flow's files are: on a cluster the worker does not have them either.
     home = folder / "worker"
     home.mkdir(exist_ok=True)
-    with (folder / f"worker-{name}.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=home, env=env, stdout=log, stderr=log)
+    return _start(*command, cwd=home, env=env, log=folder / f"worker-{name}.log", fresh=fresh)
