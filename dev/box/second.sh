@@ -12,18 +12,18 @@ SECOND_NETNS=flowrun-$SECOND
 SECOND_LINK=boxnode2 # the host's end
 SECOND_CGROUP=flowrun-$SECOND
 
-as_second() ( # command...: runs it with the second node's names, in a subshell
-  first_ip=$NODE_IP
-  NODE=$SECOND NODE_IP=$SECOND_IP POD_CIDR=$SECOND_PODS API=https://$first_ip:6443
-  BOX=$BOX/$SECOND RUN=$RUN/$SECOND LOGS=$LOGS/$SECOND CERTS=$BOX/certs # assigned in this order
-  COMPONENTS="containerd kubelet kube-proxy"
-  PREFIX=$SECOND-
+# shellcheck disable=SC2034  # used by what it runs
+as_second() { # command...: runs it with the second node's names
+  local COMPONENTS="containerd kubelet kube-proxy" PREFIX=$SECOND- CGROUP_ROOT=/$SECOND_CGROUP
+  local TAINTS="{key: flowrun.dev/second-node, effect: NoSchedule}"
+  local API=https://$NODE_IP:6443
+  local NODE=$SECOND NODE_IP=$SECOND_IP POD_CIDR=$SECOND_PODS
+  local BOX=$BOX/$SECOND RUN=$RUN/$SECOND LOGS=$LOGS/$SECOND
+  local CERTS=$BOX/certs
   # Not `ip netns exec`: it mounts /sys anew, without the cgroups.
-  ENTER=(nsenter "--net=/run/netns/$SECOND_NETNS")
-  CGROUP_ROOT=/$SECOND_CGROUP
-  TAINTS="{key: flowrun.dev/second-node, effect: NoSchedule}"
+  local ENTER=(nsenter "--net=/run/netns/$SECOND_NETNS")
   "$@"
-)
+}
 
 second_network_up() {
   ip netns add "$SECOND_NETNS"
