@@ -63,7 +63,7 @@ ROWS = {
     "F18": Row("image can't be pulled, container can't start", "driver and workers"),
     "F19": Row("pods fit on no node", "driver and workers"),
     "F20": Row("driver killed, out of memory, ends without a result", "a running driver"),
-    "F21": Row("node lost", "driver and workers on it"),
+    "F21": Row("node lost", "driver and workers on it; a real node cut off, and runs cancelled and deleted meanwhile"),
     "F22": Row("worker evicted or reclaimed", "a running worker"),
     "F23": Row("suspended or preempted in any state", "by `spec.suspend`, in each state"),
     "F24": Row("cancelled in any state", "by `spec.cancel`, in each state, and as the flow ends"),

@@ -34,7 +34,7 @@ EOF
 write_cni_config() {
   mkdir -p "$BOX/cni"
   cat >"$BOX/cni/10-box.conflist" <<EOF
-{"cniVersion": "0.4.0", "name": "flowrun-box", "plugins": [
+{"cniVersion": "0.4.0", "name": "flowrun-$NODE", "plugins": [
   {"type": "bridge", "bridge": "$POD_BRIDGE", "isGateway": true, "ipMasq": false, "hairpinMode": true,
    "ipam": {"type": "host-local", "dataDir": "$RUN/cni", "ranges": [[{"subnet": "$POD_CIDR"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 EOF
@@ -49,6 +49,7 @@ kind: KubeletConfiguration
 failCgroupV1: false
 failSwapOn: false
 cgroupDriver: cgroupfs
+cgroupRoot: $CGROUP_ROOT
 containerRuntimeEndpoint: unix://$RUN/containerd.sock
 podLogsDir: $BOX/pod-logs
 volumePluginDir: $BOX/volume-plugins
@@ -63,13 +64,13 @@ imageGCHighThresholdPercent: 100
 resolvConf: $BOX/resolv.conf
 syncFrequency: 10s
 nodeStatusUpdateFrequency: 5s
-registerWithTaints: []
+registerWithTaints: [$TAINTS]
 kubeAPIQPS: 200
 kubeAPIBurst: 400
 EOF
 }
 
-write_configs() {
+write_node_configs() {
   write_containerd_config ""
   write_cni_config
   write_kubelet_config
@@ -82,6 +83,10 @@ clusterCIDR: $CLUSTER_CIDR
 hostnameOverride: $NODE
 conntrack: {maxPerCore: 0}
 EOF
+}
+
+write_configs() {
+  write_node_configs
   # The default client limit of the scheduler (50 pods/s) would be measured instead of the product.
   cat >"$BOX/kube-scheduler.yaml" <<EOF
 apiVersion: kubescheduler.config.k8s.io/v1

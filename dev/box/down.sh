@@ -2,7 +2,7 @@
 # Stops the bundled cluster and removes its traces from the host. Keeps containerd's images and the logs in .local/box.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in lib/common box/env box/process box/network box/sweep; do
+for part in lib/common box/env box/process box/network box/second box/sweep; do
   # shellcheck source=/dev/null
   . "$here/../$part.sh"
 done

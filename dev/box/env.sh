@@ -13,6 +13,11 @@ POD_CIDR=10.244.0.0/24
 CLUSTER_CIDR=10.244.0.0/16
 SERVICE_CIDR=10.96.0.0/16
 API=https://127.0.0.1:6443
+# What the second node (second.sh) has otherwise: how its processes' names begin, what enters its network, and so on.
+PREFIX=""
+ENTER=()
+CGROUP_ROOT=/
+TAINTS=""
 PORTS="6443 2379 2380 10248 10249 10250 10256 10257 10259"
 COMPONENTS="etcd containerd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy"
 PAUSE_IMAGE=localhost/flowrun-box-pause:1

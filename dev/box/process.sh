@@ -12,14 +12,14 @@ start() { # name, command...
   # 9 is the lock of up.sh: a component that inherited it would hold it for ever.
   (
     ulimit -n 1048576 2>/dev/null || true
-    exec setsid env -i PATH="$PATH" HOME="$BOX" FLOWRUN_BOX_PROCESS="$name" "$@" >"$LOGS/$name.log" 2>&1 </dev/null 9>&-
+    exec setsid env -i PATH="$PATH" HOME="$BOX" FLOWRUN_BOX_PROCESS="$PREFIX$name" "${ENTER[@]}" "$@" >"$LOGS/$name.log" 2>&1 </dev/null 9>&-
   ) &
   echo $! >"$RUN/$name.pid"
 }
 
 is_alive() { # name: the pid file's process exists and is that component
   local pid
-  pid=$(cat "$RUN/$1.pid" 2>/dev/null) && grep -qzsx "FLOWRUN_BOX_PROCESS=$1" "/proc/$pid/environ"
+  pid=$(cat "$RUN/$1.pid" 2>/dev/null) && grep -qzsx "FLOWRUN_BOX_PROCESS=$PREFIX$1" "/proc/$pid/environ"
 }
 
 first_dead() { # prints the first component that should run but doesn't; fails when all do

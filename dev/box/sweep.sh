@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Stops whatever cluster of ours runs on this host and removes all it left, however it ended. Needs env.sh,
-# process.sh, network.sh.
+# process.sh, network.sh, second.sh.
 #
 # It works from what the host shows (processes, mounts, links, rules), not from what we think we started: the same
 # code is cluster-down, the clean-up before a start after a crash, and the take-over from another checkout.
@@ -59,11 +59,11 @@ unmount_all() { # folders...
   [ -z "$(mounts_below "$@")" ] || die "some mounts could not be removed, see: grep flowrun-box /proc/self/mountinfo" "$(mounts_below "$@" | head -5)"
 }
 
-remove_cni_results() { # containerd's fixed place; the loopback network's name is not ours alone, the container's id is
+remove_cni_results() { # node; containerd's fixed place; the loopback network's name is not ours alone, the container's id is
   local file id
-  for file in /var/lib/cni/results/flowrun-box-*-eth0; do
+  for file in /var/lib/cni/results/"flowrun-$1"-*-eth0; do
     [ -e "$file" ] || continue
-    id=${file#*/flowrun-box-}
+    id=${file#*/flowrun-"$1"-}
     rm -f "$file" "/var/lib/cni/results/cni-loopback-${id%-eth0}-lo"
   done
 }
@@ -83,7 +83,7 @@ remove_files() { # state folder
   for link in /var/log/containers/*; do # the kubelet's fixed place for links to the logs of pods
     case $(readlink "$link" 2>/dev/null) in "$state"/*) rm -f "$link" ;; esac
   done
-  remove_cni_results
+  remove_cni_results "$NODE"
   remove_shim_sockets
   rm -f /var/lib/kubelet/device-plugins/{kubelet.sock,DEPRECATION,kubelet_internal_checkpoint}
   rmdir /var/log/containers /var/log/pods /var/lib/kubelet/device-plugins /var/lib/kubelet \
@@ -98,13 +98,14 @@ remove_cgroups() {
 
 traces() { # is there anything of a cluster on this host?
   [ -d "$RUN" ] || [ -n "$(box_pids)" ] || link_exists "$NODE_BRIDGE" || link_exists "$POD_BRIDGE" ||
-    [ -n "$(mounts_below "$BOX")" ] || iptables-save 2>/dev/null | grep -q flowrun-box
+    second_left || [ -n "$(mounts_below "$BOX")" ] || iptables-save 2>/dev/null | grep -q flowrun-box
 }
 
 sweep() {
   traces || return 0
   local state
   state=$(owner) || state=$BOX
+  BOX=$state remove_second
   stop_control_plane
   stop_pods
   stop_runtime

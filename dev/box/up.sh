@@ -2,7 +2,7 @@
 # Starts the bundled single-node cluster, or finds it running. Leaves .local/kubeconfig and the state in .local/box.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in lib/common lib/gobuild lib/packages box/env box/process box/network box/certs box/config box/components box/images box/sweep; do
+for part in lib/common lib/gobuild lib/packages box/env box/process box/network box/certs box/config box/components box/images box/second box/sweep; do
   # shellcheck source=/dev/null
   . "$here/../$part.sh"
 done

@@ -220,13 +220,15 @@ def flow_run(name: str = "r", function: str = "main", workers: int | None = 2, *
     }
 
 
-def start_long(ns: Cluster, engine: str = "Dask", n: int = 40, seconds: float = 2.0, **spec: Any) -> str:
+def start_long(
+    ns: Cluster, engine: str = "Dask", n: int = 40, seconds: float = 2.0, text: str = SIMPLE_FLOW, **spec: Any
+) -> str:
     """Start a run of n tasks on two workers and wait until tasks run; return its uid."""
     run = flow_run(parameters={"n": n, "seconds": seconds}, **spec)
     if engine == "Ray":
         resources = {"requests": {"cpu": "100m", "memory": "512Mi"}}
         run["spec"]["clusters"][0] |= {"engine": "Ray", "workers": {"replicas": 2, "resources": resources}}
-    ns.apply(code(), run)
+    ns.apply(code(text=text), run)
     ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 60, "workers ready")
     uid = str(ns.run("r")["metadata"]["uid"])
     ns.wait_for(lambda: ns.prefect_runs("r") and ns.task_runs(ns.prefect_runs("r")[0]["id"]), 30, "tasks run")

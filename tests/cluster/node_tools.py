@@ -52,6 +52,16 @@ def kill_driver(uid: str, *, wanted: bool = True) -> bool:
     return bool(pids)
 
 
+def driver_attempts(uid: str) -> set[int]:
+    """Return the attempts of a run of which a driver's process lives on this host."""
+    found = set()
+    for pid in processes(b"prefect_flowrun.driver", f"FLOWRUN_UID={uid}"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            values = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
+            found |= {int(value.partition(b"=")[2]) for value in values if value.startswith(b"FLOWRUN_ATTEMPT=")}
+    return found
+
+
 @dataclass
 class Operator:
     """The installed operator: how many there are, which one leads, and signals to its process."""

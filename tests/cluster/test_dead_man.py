@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from cluster_tools import Cluster, live, start_long, wait_task_runs_ended
+from cluster_tools import Cluster, code, flow_run, live, start_long, wait_task_runs_ended
 from node_tools import Operator, kill_driver
 
 Told = Callable[[str, object], None]
@@ -64,6 +64,31 @@ def test_F04_the_deadline_holds_without_the_operator(ns: Cluster, operator: Oper
     ns.wait_for(lambda: not live(ns.pods("flowrun.dev/role=driver")), 45, "the driver has been ended")
     wait_over(ns, time.monotonic(), record_property)
     converges(ns, operator, "DeadlineExceeded", "FAILED")
+
+
+@pytest.mark.parametrize("engine", ["Dask", "Ray"])
+def test_F04_workers_whose_driver_never_comes_leave_without_the_operator(
+    ns: Cluster, operator: Operator, engine: str, record_property: Told
+) -> None:
+    resources = {"requests": {"cpu": "100m", "memory": "512Mi"}}
+    clusters = [{"name": "default", "engine": engine, "workers": {"replicas": 2, "resources": resources}}]
+    nowhere = {"nodeSelector": {"kubernetes.io/hostname": "no-such-node"}}
+    ns.apply(code(), flow_run(clusters=clusters, driver=nowhere, startupDeadlineSeconds=30))
+
+    def run() -> list[bool]:
+        return [pod["status"].get("phase") == "Running" for pod in ns.workers("r")]
+
+    ns.wait_for(lambda: run() == [True, True], 25, f"workers run: {run()}")
+    since = time.monotonic()
+    operator.scale(0)
+    assert run() == [True, True]  # nobody has told them to leave
+    ns.wait_for(lambda: not live(ns.workers("r")), 60, "the workers have left")
+    record_property("clean_s", round(time.monotonic() - since, 1))
+    assert ns.condition("r", "Succeeded")["status"] == "Unknown"
+    operator.scale(1)
+    assert ns.wait_result("r", 30)["reason"] == "StartupDeadlineExceeded", ns.describe("r")
+    ns.wait_clean("r", 10)
+    assert not ns.prefect_runs("r")
 
 
 def test_F25_a_run_deleted_without_the_operator_leaves_nothing(
