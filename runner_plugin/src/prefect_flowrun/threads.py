@@ -30,7 +30,7 @@ class PatientThreadPool(ThreadPoolTaskRunner[Any]):
             exit_timeout_s: longest wait at the end, in seconds; None waits without limit.
             told: logger of the flow run.
         """
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._exit_timeout_s = exit_timeout_s
         self._told = told
         self._outstanding: set[PrefectFuture[Any]] = set()

@@ -241,7 +241,7 @@ def test_a_cluster_that_the_run_does_not_have_is_an_error_that_names_those_it_ha
 def test_no_worker_in_time_ends_the_run_as_cluster_startup_failed(drive):
     driven = drive("flows.py:on_own_runner", clusters=("default",), workers=0)
     driven.stop()
-    contract = driven.env["FLOWRUN_CLUSTERS"].replace('"startupTimeoutSeconds": 120', '"startupTimeoutSeconds": 1')
+    contract = driven.env["FLOWRUN_CLUSTERS"].replace('"startupTimeoutSeconds": 120', '"startupTimeoutSeconds": 8')
     result = drive("flows.py:on_own_runner", workers=0, FLOWRUN_CLUSTERS=contract).finish()
     assert result["reason"] == "ClusterStartupFailed"
     assert "No Dask worker" in result["message"]

@@ -34,14 +34,16 @@ CLUSTER = {"name": "default", "engine": "Dask", "address": "tcp://127.0.0.1:1", 
 
 @pytest.fixture
 def runner_log(caplog):
-    """What the runner logs. Prefect's set-up of the logs, once per process, keeps it from the root's handlers."""
-    logger = logging.getLogger("prefect.task_runner.cluster")
-    level = logger.level
-    logger.addHandler(caplog.handler)
-    logger.setLevel(logging.INFO)
+    """What the runner logs, for the run and for itself. Prefect's set-up, once per process, keeps it from the root."""
+    loggers = [logging.getLogger(name) for name in ("prefect.task_runner.cluster", "prefect.flow_runs")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(caplog.handler)
+        logger.setLevel(logging.INFO)
     yield caplog
-    logger.removeHandler(caplog.handler)
-    logger.setLevel(level)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(caplog.handler)
+        logger.setLevel(level)
 
 
 @pytest.fixture
