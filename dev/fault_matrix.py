@@ -113,7 +113,7 @@ def _run(test: str) -> list[dict[str, Any]]:
 
 def _when() -> str:
     """Return today's date and the commit."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     return f"{datetime.now(UTC).date()} at {commit or 'an unknown commit'}"
 
