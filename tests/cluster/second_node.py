@@ -59,7 +59,8 @@ def placed() -> dict[str, Any]:
         # Kubernetes' default is to give a pod up when its node has not answered for another 300 s.
         "tolerations": [
             {"key": "flowrun.dev/second-node", "operator": "Exists"},
-            {**given_up_after, "tolerationSeconds": 2},
+            # Longer than the taint stays after the node is back, which a next attempt would else fall victim to.
+            {**given_up_after, "tolerationSeconds": 10},
         ],
         "affinity": {
             "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": here}]}

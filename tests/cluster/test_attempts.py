@@ -119,7 +119,7 @@ def test_F20_the_deadline_is_for_all_attempts(ns: Cluster) -> None:
     assert 30 <= (end - start).total_seconds() <= 60
     ns.wait_clean("r", 10)
     ns.wait_for(lambda: ns.prefect_runs("r")[0]["state_type"] == "FAILED", 20, "Prefect told")
-    wait_task_runs_ended(ns, ns.prefect_runs("r")[0]["id"], {"COMPLETED", "CRASHED", "FAILED"})
+    wait_task_runs_ended(ns, ns.prefect_runs("r")[0]["id"], {"COMPLETED", "CRASHED", "FAILED", "CANCELLED"})
 
 
 def test_workers_of_a_failed_run_are_kept_as_long_as_its_policy_says(ns: Cluster) -> None:

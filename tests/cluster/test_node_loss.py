@@ -115,7 +115,7 @@ def test_F21_runs_cancelled_and_deleted_while_their_node_is_lost_leave_nothing(
     since = time.monotonic()
     second.heal()
     wait_nothing_left(ns, since, record_property)
-    assert not ns.list("pods")
+    ns.wait_for(lambda: not ns.list("pods"), 20, "no pod")
     for uid in (cancelled, deleted):
         ns.wait_for(lambda uid=uid: not driver_attempts(uid), 10, "no driver runs")
         states = [flow["state_type"] for flow in ns.prefect_runs_of_uid(uid)]
