@@ -11,18 +11,19 @@ NAMES = ["ada", "grace", "edsger", "barbara"]
 door = Barrier(len(NAMES), timeout=30)
 
 
-@task(log_prints=True)
+@task
 def say_hello(name: str) -> None:
     door.wait()
     print(f"hello {name}")
 
 
-@task(log_prints=True)
+@task
 def say_goodbye(name: str) -> None:
     print(f"goodbye {name}")
 
 
-@flow
+# Here and not at the tasks: threads that switch `print` over, each for its task, would switch it back for each other.
+@flow(log_prints=True)
 def greetings(names: list[str]) -> None:
     goodbyes = []
     for name in names:

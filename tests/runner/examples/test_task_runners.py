@@ -38,8 +38,8 @@ TASK_RUNS = {
 }
 IN_FLOW_ORDER = [f"{word} {name}" for name in ("ada", "grace", "edsger", "barbara") for word in ("hello", "goodbye")]
 RUN_S = 240  # on a busy machine
-# What Prefect itself says in the log of a run.
-PREFECTS_OWN = ("Beginning ", "View at ", "Finished in state")
+# What Prefect and the runner say in the log of a run.
+NOT_PRINTED = ("Beginning ", "View at ", "Finished in state", "Waiting for ")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Ran:
 
     def _printed(self) -> list[str]:
         lines = [line for run in self.flow_runs for line in self.server.logs(run)]
-        return [line for line in lines if not line.startswith(PREFECTS_OWN)]
+        return [line for line in lines if not line.startswith(NOT_PRINTED)]
 
     def _states(self) -> list[str]:
         return [task["state_type"] for run in self.flow_runs for task in self.server.task_runs(run)]
