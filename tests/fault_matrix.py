@@ -25,7 +25,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     told = dict(report.user_properties)
     outcome = "known" if getattr(report, "wasxfail", None) is not None else report.outcome
     file, _, test = report.nodeid.partition("::")
-    for fault in sorted(set(re.findall(r"\bF\d\d(?=\b|_)", test.replace("test_", " ")))):
+    for fault in sorted(set(re.findall(r"(?<![^\W_])F\d\d(?!\d)", test))):
         _records.append(
             {
                 "id": fault,
