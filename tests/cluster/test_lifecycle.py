@@ -40,7 +40,7 @@ def test_F25_deleting_the_run_removes_everything(ns: Cluster) -> None:
     assert state in {"CRASHED", "CANCELLED"}
 
 
-def test_suspend_stops_the_run_and_resume_starts_it_anew(ns: Cluster) -> None:
+def test_F23_suspend_stops_the_run_and_resume_starts_it_anew(ns: Cluster) -> None:
     ns.apply(code(), flow_run(parameters={"n": 2}, suspend=True))
     ns.wait_for(lambda: ns.condition("r", "Suspended").get("status") == "True", 10, "Suspended")
     assert not ns.list("pods")
