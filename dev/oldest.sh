@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the core of the conformance suite, on Dask, on the oldest Prefect that the plugin supports, in .venv-oldest.
-# Not part of `make test`: the server of that Prefect answers 500 with the newest libraries it resolves to.
+# Not part of `make test`: it takes an environment of its own and three minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 uv=$(dev/setup.sh --uv)

@@ -15,7 +15,7 @@ from flowrun_operator.api.constants import GROUP, LABEL_MANAGED_BY, LABEL_RUN, M
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue
-from flowrun_operator.observe.fields import Raw, at, label, owner_uid
+from flowrun_operator.observe.fields import Raw, at, label, owner_name
 
 # Selector arguments of kopf by kind. Always with group and version: other groups have "jobs" too.
 RESOURCES: dict[str, tuple[str, ...]] = {
@@ -116,9 +116,8 @@ def keys_of(kind: str, raw: Raw) -> list[Key]:
     run = label(raw, LABEL_RUN)
     if run:
         keys.append(Key("FlowRun", namespace, run))
-    if kind in {"Pod", "Service"} and owner_uid(raw):
-        owners = at(raw, "metadata", "ownerReferences") or []
-        keys += [Key("TaskCluster", namespace, o["name"]) for o in owners if o.get("kind") == "TaskCluster"]
+    if kind in {"Pod", "Service"} and (cluster := owner_name(raw, "TaskCluster")):
+        keys.append(Key("TaskCluster", namespace, cluster))
     return keys
 
 

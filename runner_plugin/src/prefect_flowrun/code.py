@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import operator
 import os
 import site
 import sys
@@ -44,10 +43,9 @@ class FlowModules:
     def register(self) -> None:
         """Register what was imported since the last call. Cheap when nothing was, so call it before every submit."""
         picklers = [sys.modules[name] for name in _PICKLERS if name in sys.modules]
-        known = len(picklers) == len(self._picklers) and all(map(operator.is_, picklers, self._picklers))
-        if (known and len(sys.modules) == self._modules_seen) or self._withdrawn:
+        if (picklers == self._picklers and len(sys.modules) == self._modules_seen) or self._withdrawn:
             return
-        if not known:
+        if picklers != self._picklers:
             self._seen.clear()  # a pickler has joined that knows none of them
         self._modules_seen, self._picklers = len(sys.modules), picklers
         for name, module in list(sys.modules.items()):

@@ -245,9 +245,11 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
     def _start_in_process(self, target: InProcess) -> None:
         if target.reason:
             self.logger.info(target.reason)
-        runner: TaskRunner[Any] = PatientThreadPool(self.options.exit_timeout_s, self._run_logger())
+        runner: TaskRunner[Any]
         if target.sequential:
             runner = SequentialTaskRunner()  # type: ignore[no-untyped-call]
+        else:
+            runner = PatientThreadPool(self.options.exit_timeout_s, self._run_logger())
         self._in_process = runner.__enter__()
 
     def _open_session(self, target: OnCluster | OnTaskCluster | OnLocalCluster) -> Session:

@@ -219,14 +219,27 @@ class Actor:
             known["metadata"]["deletionTimestamp"] = at(pod, "metadata", "deletionTimestamp") or "now"
 
     async def _confirm(self, job: str, namespace: str) -> None:
+        if not await self.look("Job", namespace, job):
+            self._cache.gone_jobs.add((namespace, job))
+
+    async def look(self, kind: str, namespace: str, name: str) -> bool:
+        """Ask the API server for one object and have the cache know what it says.
+
+        Returns:
+            Whether the object exists.
+
+        Raises:
+            ApiError: The server did not say.
+        """
         try:
-            self._cache.feed("Job", await self._kube.get("Job", namespace, job))
+            self._cache.feed(kind, await self._kube.get(kind, namespace, name))
         except ApiError as error:
             if not error.not_found:
                 raise
-            if (known := self._cache.get("Job", namespace, job)) is not None:
-                self._cache.forget("Job", known)
-            self._cache.gone_jobs.add((namespace, job))
+            if (known := self._cache.get(kind, namespace, name)) is not None:
+                self._cache.forget(kind, known)
+            return False
+        return True
 
     async def _confirm_pod(self, action: ConfirmPod, namespace: str) -> None:
         chosen = selector(labels(action.run, action.attempt, role=ROLE_DRIVER))

@@ -109,8 +109,11 @@ class Reconciler:
             self._status_since.pop(key, None)
             return
         plan = self._decide_or_say(key, raw)
-        if plan.fresh and not await self._is_fresh(key, raw):
-            return
+        if plan.fresh:
+            await self._actor.look(key.kind, key.namespace, key.name)
+            if self._cache.get(key.kind, key.namespace, key.name) is not raw:  # another by now, or gone: decide anew
+                self._queue.put(key)
+                return
         run_uid = at(raw, "metadata", "uid") if key.kind == "FlowRun" else ""
         all_created = True
         for stage in (*plan.first, plan.actions):
@@ -124,18 +127,6 @@ class Reconciler:
         await self._write_status(key, raw, plan)
         if all_created and plan.requeue_after_s is not None:
             self._queue.put(key, min(plan.requeue_after_s, 3600.0))
-
-    async def _is_fresh(self, key: Key, raw: Raw) -> bool:
-        """Compare with the API server; an object that is another by now is decided on anew."""
-        try:
-            if not self._cache.feed(key.kind, await self._kube.get(key.kind, key.namespace, key.name)):
-                return True
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            self._cache.forget(key.kind, raw)
-        self._queue.put(key)
-        return False
 
     def _go_on(self, key: Key, plan: Plan) -> None:
         """Decide once more at once where the plan brought news: what was created or confirmed is in the cache."""

@@ -49,11 +49,15 @@ def condition(raw: Raw, type_: str) -> Raw | None:
 
 def owner_uid(raw: Raw) -> str:
     """Return the uid of the controlling owner, or the empty string."""
-    owners = at(raw, "metadata", "ownerReferences") or []
-    return str(next((o.get("uid", "") for o in owners if o.get("controller")), ""))
+    return str(_controller(raw).get("uid", ""))
 
 
 def owner_name(raw: Raw, kind: str) -> str:
     """Return the name of the controlling owner if it is of a kind, or the empty string."""
-    owners = at(raw, "metadata", "ownerReferences") or []
-    return str(next((o.get("name", "") for o in owners if o.get("controller") and o.get("kind") == kind), ""))
+    owner = _controller(raw)
+    return str(owner.get("name", "")) if owner.get("kind") == kind else ""
+
+
+def _controller(raw: Raw) -> Raw:
+    # At most one by Kubernetes' own rule.
+    return next((o for o in at(raw, "metadata", "ownerReferences") or [] if o.get("controller")), {})
