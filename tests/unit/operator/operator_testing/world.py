@@ -272,6 +272,9 @@ class World:
                     await resync_kind(kind, "", self.api, operator.cache, operator.queue, keys_of)
             except ApiError as error:  # the next one may succeed
                 self.errors.append(error)
+            except Crash:  # of a write whose plan failed for another reason first: it has gone unseen until now
+                self._crashed()
+                return
 
     async def _due(self) -> tuple[Operator, Key] | None:
         for operator in self.operators:
