@@ -1,0 +1,169 @@
+"""The commands. What they do is in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from prefect_flowrun.cli import manifests, view
+from prefect_flowrun.cli.cluster import Cluster, connect
+from prefect_flowrun.cli.driver_log import DriverLog
+from prefect_flowrun.cli.follow import Follower
+from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
+from prefect_flowrun.cli.problem import Exists, Problem
+
+EXIT_PROBLEM = 2
+
+app = typer.Typer(
+    help="Prefect flows as Kubernetes objects: start, follow and stop FlowRuns.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Name = Annotated[str, typer.Argument(help="Name of the FlowRun.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's.")]
+Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig; else its current one.")]
+Kubeconfig = Annotated[str | None, typer.Option(help="Path of the kubeconfig; else KUBECONFIG's, else ~/.kube/config.")]
+Everything = Annotated[bool, typer.Option("--all", help="Also the lines of Dask schedulers and Ray heads.")]
+
+
+def command(function: Callable[..., int]) -> Callable[..., int]:
+    """Register a command whose problems are told in one line and whose return value is the exit code."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            code = function(*args, **options)
+        except Problem as problem:
+            errors.print(f"flowrun: {problem}", style="red", markup=False, soft_wrap=True)
+            code = EXIT_PROBLEM
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        raise typer.Exit(code)
+
+    app.command(function.__name__.removesuffix("_"))(run)
+    return function
+
+
+@command
+def run(
+    file: Annotated[str, typer.Argument(help="Manifest with one FlowRun and what it needs; - is standard input.")],
+    name: Annotated[str | None, typer.Option(help="Another name for the run.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="Flow parameter, NAME=VALUE.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, and do not follow it.")] = False,
+    replace: Annotated[bool, typer.Option(help="Delete an ended run of the same name first.")] = False,
+    everything: Everything = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> int:
+    """Start a run and follow it to its end. Ctrl-C cancels it.
+
+    Ends with 0 if the flow completed, 1 if it did not, 130 if it was cancelled by Ctrl-C.
+    """
+    with caught() as interrupts:
+        found = manifests.read(file)
+        if name:
+            manifests.rename(found.flow_run, name)
+        manifests.set_parameters(found.flow_run, param or [])
+        cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
+        for manifest in found.others:
+            cluster.apply(manifest)
+        if interrupts.asked:
+            return EXIT_INTERRUPTED
+        created = _create(cluster, found.flow_run, replace)
+        console.print(f"{_kind_and_name(created)} created", markup=False)
+        if detach:
+            return 0
+        return Follower(cluster, created, console, interrupts, cancels=True, everything=everything).until_end()
+
+
+@command
+def watch(
+    name: Name,
+    everything: Everything = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> int:
+    """Follow a run to its end. Ctrl-C ends only the command, never the run.
+
+    Ends as `flowrun run` does.
+    """
+    cluster = connect(kubeconfig, context, namespace)
+    with caught() as interrupts:
+        found = cluster.get(name)
+        return Follower(cluster, found, console, interrupts, cancels=False, everything=everything).until_end()
+
+
+@command
+def cancel(name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> int:
+    """Ask for the end of a run; its tasks stop, and it ends as Cancelled in Prefect too."""
+    cluster = connect(kubeconfig, context, namespace)
+    found = cluster.get(name)
+    if (result := view.result(found)) is not None:
+        raise Problem(f"{name} has ended already ({result.reason}); there is nothing to cancel")
+    cluster.cancel(name)
+    console.print(f"{_kind_and_name(found)} is being cancelled; flowrun watch {name} shows how it ends", markup=False)
+    return 0
+
+
+@command
+def logs(
+    name: Name,
+    everything: Everything = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> int:
+    """Print the drivers' logs of a run; of an active one until its attempt ends."""
+    cluster = connect(kubeconfig, context, namespace)
+    cluster.get(name)
+
+    def say(line: str) -> None:
+        if everything or not view.is_of_a_coordinator(line):
+            console.print(line, markup=False, soft_wrap=True)
+
+    DriverLog(cluster, name, say).read()
+    return 0
+
+
+@command
+def list_(
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of all namespaces.")] = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> int:
+    """List the runs, the newest last."""
+    runs = connect(kubeconfig, context, namespace).runs(everywhere=everywhere)
+    runs.sort(key=lambda item: str(item["metadata"]["creationTimestamp"]))
+    for line in view.table(runs, datetime.now(UTC)):
+        console.print(line, markup=False, soft_wrap=True)
+    return 0
+
+
+def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[str, Any]:
+    try:
+        return cluster.create(flow_run)
+    except Exists as problem:
+        name = flow_run["metadata"]["name"]
+        if not replace:
+            raise Problem(f"{problem}; give it another with --name, or --replace it") from problem
+    earlier = cluster.get(name)
+    if view.result(earlier) is None:
+        raise Problem(f"{name} has not ended yet; flowrun cancel {name} first")
+    cluster.delete(name, earlier["metadata"]["uid"])
+    return cluster.create(flow_run)
+
+
+def _kind_and_name(run: dict[str, Any]) -> str:
+    return f"flowruns.flowrun.dev/{run['metadata']['name']}"

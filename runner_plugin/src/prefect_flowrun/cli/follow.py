@@ -1,0 +1,139 @@
+"""What happens between a run's start and its end: its stages and its log are told, and Ctrl-C cancels it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+from prefect_flowrun.cli import view
+from prefect_flowrun.cli.cluster import Cluster
+from prefect_flowrun.cli.driver_log import DriverLog
+from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, Interrupts
+from prefect_flowrun.cli.problem import Gone, Unreachable
+
+Raw = dict[str, Any]
+
+_POLL_S = 0.5
+
+SUCCEEDED, FAILED = 0, 1
+
+
+class Follower:
+    """Follows one run.
+
+    Args:
+        cluster: where it is.
+        run: the FlowRun as it was created or read: no later one of its name is followed.
+        console: where it is told.
+        interrupts: Ctrl-C.
+        cancels: Ctrl-C cancels the run; else it only ends the command.
+        everything: the log's lines of schedulers and heads are shown too.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        run: Raw,
+        console: Console,
+        interrupts: Interrupts,
+        *,
+        cancels: bool,
+        everything: bool = False,
+    ) -> None:
+        self._cluster = cluster
+        self._name: str = run["metadata"]["name"]
+        self._uid: str = run["metadata"]["uid"]
+        self._console = console
+        self._interrupts = interrupts
+        self._cancels = cancels
+        self._everything = everything
+        self._since = time.monotonic()
+        self._told = ""
+        self._cancelled = False
+        self._log = DriverLog(cluster, self._name, self._say_log)
+
+    def until_end(self) -> int:
+        """Tell the run's story until it ends.
+
+        Returns:
+            exit code: 0 if it succeeded, 1 if not, 130 if Ctrl-C ended it or the command.
+
+        Raises:
+            Problem: the cluster refuses to tell, or to cancel.
+        """
+        self._log.start()
+        with self._console.status("") as status:
+            try:
+                run = self._watch(status)
+            except Gone:
+                self._say(f"{self._name} was deleted")
+                return EXIT_INTERRUPTED if self._cancelled else FAILED
+            except KeyboardInterrupt:
+                fate = "is being cancelled" if self._cancelled else "is not cancelled"
+                self._say(f"left; {self._name} {fate}: flowrun watch {self._name}")
+                raise
+            if run is None:
+                return EXIT_INTERRUPTED
+            self._log.finish()
+        return self._tell_end(run)
+
+    def _watch(self, status: Status) -> Raw | None:
+        while True:
+            if self._interrupts.asked and not self._cancels:
+                self._say(f"no longer following {self._name}; it goes on")
+                return None
+            run = self._try(self._look)
+            if run is not None:
+                if view.result(run) is not None:
+                    return run
+                self._tell(run, status)
+            self._interrupts.sleep(_POLL_S)
+
+    def _look(self) -> Raw:
+        run = self._cluster.get(self._name)
+        if run["metadata"]["uid"] != self._uid:
+            raise Gone(self._name)
+        if self._interrupts.asked and not self._cancelled and view.result(run) is None:
+            run = self._cluster.cancel(self._name)
+            self._cancelled = True
+            self._say("cancelling; Ctrl-C again leaves that to the cluster")
+        return run
+
+    def _try(self, ask: Callable[[], Raw]) -> Raw | None:
+        try:
+            return ask()
+        except Unreachable as problem:
+            if self._told != str(problem):
+                self._told = str(problem)
+                self._say(f"{problem}; trying again, the run goes on")
+            return None
+
+    def _tell(self, run: Raw, status: Status) -> None:
+        stage = view.stage(run)
+        if stage == self._told:
+            return
+        self._told = stage
+        status.update(f"[dim]{self._name}:[/dim] {stage}")
+        self._say(stage)
+
+    def _tell_end(self, run: Raw) -> int:
+        result = view.result(run)
+        assert result is not None  # noqa: S101 - that is why it was returned
+        if url := view.prefect_url(run):
+            self._say(f"in Prefect: {url}")
+        self._console.print(str(result), style="green" if result.succeeded else "red", markup=False, soft_wrap=True)
+        if result.succeeded:
+            return SUCCEEDED
+        return EXIT_INTERRUPTED if self._cancelled else FAILED
+
+    def _say(self, text: str) -> None:
+        line = f"[{time.monotonic() - self._since:6.1f}s] {text}"
+        self._console.print(line, style="dim", markup=False, soft_wrap=True)
+
+    def _say_log(self, line: str) -> None:
+        if self._everything or not view.is_of_a_coordinator(line):
+            self._console.print(line, markup=False, soft_wrap=True)

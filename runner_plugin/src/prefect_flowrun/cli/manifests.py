@@ -1,0 +1,138 @@
+"""The file that a run is started from: one FlowRun, and what it needs, such as the ConfigMap with its code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prefect_flowrun.cli.problem import Problem
+
+Raw = dict[str, Any]
+
+FLOW_RUN = ("flowrun.dev/v1alpha1", "FlowRun")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: a date is a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass
+class Manifests:
+    """What a file holds."""
+
+    flow_run: Raw
+    others: list[Raw] = field(default_factory=list)
+    """Everything else, in the file's order: applied first."""
+
+
+def read(path: str) -> Manifests:
+    """Read a file of manifests.
+
+    Args:
+        path: of a YAML or JSON file; `-` is standard input.
+
+    Raises:
+        Problem: it can't be read, is no YAML, or holds not exactly one FlowRun.
+    """
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path}: not a text file") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str) -> Manifests:
+    """Find the FlowRun among the manifests of a text.
+
+    Args:
+        text: YAML documents or JSON.
+        path: where it is from, for messages.
+
+    Raises:
+        Problem: it is no YAML, or holds not exactly one FlowRun.
+    """
+    try:
+        documents = [item for item in yaml.load_all(text, Loader=_Loader) if item is not None]
+    except yaml.YAMLError as error:
+        raise Problem(f"{path}: not valid YAML: {error}") from error
+    for number, document in enumerate(documents, 1):
+        if not isinstance(document, dict) or not all(map(document.get, ("apiVersion", "kind", "metadata"))):
+            raise Problem(f"{path}: document {number} is no Kubernetes object: apiVersion, kind or metadata is missing")
+    runs = [item for item in documents if item["kind"] == FLOW_RUN[1] and item["apiVersion"].startswith("flowrun.dev/")]
+    if len(runs) != 1:
+        raise Problem(f"{path}: holds {len(runs)} FlowRuns; `flowrun run` starts exactly one (kubectl apply takes any)")
+    return Manifests(runs[0], [item for item in documents if item is not runs[0]])
+
+
+def rename(flow_run: Raw, name: str) -> None:
+    """Give a FlowRun another name than its file does.
+
+    Args:
+        flow_run: is changed.
+        name: the other name.
+    """
+    flow_run["metadata"] |= {"name": name}
+    flow_run["metadata"].pop("generateName", None)
+
+
+def namespace(flow_run: Raw, asked: str | None) -> str | None:
+    """Return the namespace that a FlowRun is for, None if neither its file nor the user names one.
+
+    Args:
+        flow_run: as the file has it.
+        asked: by the user.
+
+    Raises:
+        Problem: the file names one and the user another.
+    """
+    own: str | None = flow_run["metadata"].get("namespace")
+    if own and asked and own != asked:
+        raise Problem(f"the file is for namespace {own}, --namespace says {asked}")
+    return own or asked
+
+
+def set_parameters(flow_run: Raw, assignments: Sequence[str]) -> None:
+    """Set parameters of the flow.
+
+    Args:
+        flow_run: is changed.
+        assignments: `name=value`; a value that is no JSON is a string.
+
+    Raises:
+        Problem: an assignment without `=`, or a FlowRun that can have no parameters.
+    """
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise Problem(f"--param {assignment}: write it as NAME=VALUE")
+        _parameters(flow_run)[name] = _value(value)
+
+
+def _parameters(flow_run: Raw) -> Raw:
+    node = flow_run
+    for field_ in ("spec", "flow", "parameters"):
+        node = node.setdefault(field_, {})
+        if not isinstance(node, dict):
+            raise Problem(f"{field_} of the FlowRun is not an object")
+    return node
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

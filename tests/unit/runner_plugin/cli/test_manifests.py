@@ -1,0 +1,96 @@
+"""The file of `flowrun run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from prefect_flowrun.cli import manifests
+from prefect_flowrun.cli.problem import Problem
+
+CODE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: code}\n"
+RUN = "apiVersion: flowrun.dev/v1alpha1\nkind: FlowRun\nmetadata: {name: etl}\nspec: {flow: {entrypoint: 'f.py:f'}}\n"
+
+
+def test_the_flow_run_is_found_among_what_it_needs() -> None:
+    found = manifests.parse(f"# a comment\n---\n{RUN}---\n{CODE}---\n", "f.yaml")
+    assert found.flow_run["metadata"]["name"] == "etl"
+    assert [other["kind"] for other in found.others] == ["ConfigMap"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds 0 FlowRuns"),
+        (CODE, "holds 0 FlowRuns"),
+        (f"{RUN}---\n{RUN}", "holds 2 FlowRuns"),
+        (RUN.replace("flowrun.dev/", "automation.kubezap.io/"), "holds 0 FlowRuns"),
+        ("{", "not valid YAML"),
+        ("hello", "document 1 is no Kubernetes object"),
+        (f"{RUN}---\nkind: ConfigMap\n", "document 2 is no Kubernetes object"),
+        (f"{RUN}---\napiVersion: v1\nkind: Secret\nmetadata:\n", "document 2 is no Kubernetes object"),
+    ],
+)
+def test_another_file_is_refused_with_its_name_and_the_reason(text: str, says: str) -> None:
+    with pytest.raises(Problem, match=f"f.yaml: .*{says}"):
+        manifests.parse(text, "f.yaml")
+
+
+def test_a_date_is_a_string_as_for_kubernetes() -> None:
+    text = RUN.replace("'f.py:f'", "'f.py:f', parameters: {day: 2026-11-22, n: 3}")
+    assert manifests.parse(text, "f.yaml").flow_run["spec"]["flow"]["parameters"] == {"day": "2026-11-22", "n": 3}
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Problem, match=r"missing\.yaml: No such file"):
+        manifests.read(str(tmp_path / "missing.yaml"))
+    with pytest.raises(Problem, match="binary: not a text file"):
+        manifests.read(str(tmp_path / "binary"))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("x=3", 3),
+        ("x=true", True),
+        ('x=["a", 1]', ["a", 1]),
+        ("x=2026-11-22", "2026-11-22"),
+        ("x=a=b", "a=b"),
+        ("x=", ""),
+    ],
+)
+def test_a_parameter_is_json_or_else_a_string(assignment: str, value: object) -> None:
+    run = manifests.parse(RUN, "f.yaml").flow_run
+    manifests.set_parameters(run, [assignment])
+    assert run["spec"]["flow"]["parameters"] == {"x": value}
+
+
+@pytest.mark.parametrize("assignment", ["x", "=3"])
+def test_a_parameter_without_name_or_value_is_refused(assignment: str) -> None:
+    with pytest.raises(Problem, match="write it as NAME=VALUE"):
+        manifests.set_parameters(manifests.parse(RUN, "f.yaml").flow_run, [assignment])
+
+
+@pytest.mark.parametrize("spec", ["spec:", "spec: {flow: []}", "spec: {flow: {parameters: 3}}"])
+def test_a_parameter_of_a_flow_run_that_can_have_none_is_refused(spec: str) -> None:
+    run = manifests.parse(RUN.replace("spec: {flow: {entrypoint: 'f.py:f'}}", spec), "f.yaml").flow_run
+    with pytest.raises(Problem, match="of the FlowRun is not an object"):
+        manifests.set_parameters(run, ["x=3"])
+
+
+def test_another_name_takes_the_place_of_a_generated_one() -> None:
+    run = manifests.parse(RUN.replace("name: etl", "generateName: etl-"), "f.yaml").flow_run
+    manifests.rename(run, "other")
+    assert run["metadata"] == {"name": "other"}
+
+
+def test_the_namespace_is_the_files_or_the_users_but_not_two() -> None:
+    run = manifests.parse(RUN, "f.yaml").flow_run
+    assert manifests.namespace(run, None) is None
+    assert manifests.namespace(run, "mine") == "mine"
+    run["metadata"]["namespace"] = "its"
+    assert manifests.namespace(run, None) == manifests.namespace(run, "its") == "its"
+    with pytest.raises(Problem, match="namespace its, --namespace says mine"):
+        manifests.namespace(run, "mine")
