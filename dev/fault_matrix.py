@@ -66,7 +66,9 @@ ROWS = {
     "F21": Row("node lost", "driver and workers on it; a real node cut off, and runs cancelled and deleted meanwhile"),
     "F22": Row("worker evicted or reclaimed", "a running worker"),
     "F23": Row("suspended or preempted in any state", "by `spec.suspend`, in each state"),
-    "F24": Row("cancelled in any state", "by `spec.cancel`, in each state, and as the flow ends"),
+    "F24": Row(
+        "cancelled in any state", "by `spec.cancel`, in Prefect and by Ctrl-C, in each state, and as the flow ends"
+    ),
     "F25": Row("FlowRun or namespace deleted in any state", "in each state"),
     "F26": Row("spec edited while it runs", "immutable and mutable fields"),
     "F27": Row("clock skew", "the operator's clock, 5 minutes fast and slow"),
