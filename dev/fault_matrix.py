@@ -75,8 +75,7 @@ ROWS = {
     "F28": Row("Prefect down or slow", "for the whole life of the run"),
     "F29": Row(
         "upgrade or downgrade with live runs",
-        "–",
-        "there is one version of the API and no released operator yet: nothing to upgrade from",
+        "what another version stored, taken over at every write; the CRD of a later version that comes and goes",
     ),
     "F30": Row("many or poisoned objects", "one poisoned run among 200"),
 }

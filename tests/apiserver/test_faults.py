@@ -1,6 +1,7 @@
 """The real operator against the real API server, with faults between them."""
 
 import asyncio
+import copy
 import json
 import os
 import ssl
@@ -354,6 +355,50 @@ async def test_F27_a_wrong_clock_of_the_operator_changes_no_end(new_lane, skew_s
     point = Point(lane, ProxyFault())
     await success(lane)
     await point.check(None)
+
+
+async def test_F29_the_crd_of_a_later_version_comes_and_goes_while_a_run_is_active(lane, user):
+    """An upgrade changes the CRDs before the operator, a downgrade after it: either way this one meets later fields."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/flowruns.flowrun.dev"
+    clean = await reference(lane, "success")
+    spec = (await user.must("GET", path))["spec"]
+    later = copy.deepcopy(spec)
+    fields = later["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    fields["spec"]["properties"]["later"] = {"type": "string", "default": "x"}
+    fields["status"]["properties"]["later"] = {"type": "integer"}
+    point = Point(lane, ProxyFault())
+    await lane.apply()
+    await lane.wait(lane.running, "the driver runs")
+    etl = path_of("FlowRun", lane.namespace, "etl")
+
+    async def stored() -> dict:
+        """As it is: watches from before a change of the CRD show the fields of then."""
+        return await user.must("GET", etl)
+
+    try:
+        await user.must("PATCH", path, {"spec": later})
+        while (await user.must("PATCH", f"{etl}/status", {"status": {"later": 7}}))["status"].get("later") != 7:
+            await asyncio.sleep(0.1)  # the schema is not in force yet
+        lane.kill_operator()
+        lane.start_operator()
+        generation = (await user.must("PATCH", etl, {"spec": {"ttlSecondsAfterFinished": 600}}))["metadata"][
+            "generation"
+        ]
+        async with asyncio.timeout(45):
+            while (await stored())["status"].get("observedGeneration") != generation:
+                await asyncio.sleep(0.1)
+        assert (await stored())["spec"]["later"] == "x"
+    finally:
+        await user.must("PATCH", path, {"spec": spec})
+    while "later" in (await stored())["spec"]:
+        await asyncio.sleep(0.1)
+    await lane.watch()
+    lane.kill_operator()
+    lane.start_operator()
+    lane.ends["1"] = DONE
+    await lane.wait(lane.finished, "the run ends")
+    await lane.wait(lane.clean, "the workers are gone")
+    await point.check(clean)
 
 
 async def test_F30_one_poisoned_run_among_many_stops_none_of_them(lane, record_property):

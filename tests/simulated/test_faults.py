@@ -18,8 +18,11 @@ from operator_testing.faults import (
     PrefectDown,
     Refused,
     RefusedRead,
+    Replaced,
     Skewed,
     TwoOperators,
+    by_a_later_version,
+    by_an_earlier_version,
     conflict,
     forbidden,
     too_many,
@@ -142,3 +145,10 @@ async def test_F27_a_wrong_clock_of_the_operator_changes_no_end(simulate, name, 
 async def test_F28_a_run_ends_without_prefect_which_is_told_when_it_is_back(simulate, name):
     errors = (lambda: aiohttp.ClientConnectionError("down"), TimeoutError, lambda: ValueError("401"))
     await simulate(name, [PrefectDown(error) for error in errors])
+
+
+@pytest.mark.parametrize("version", [by_a_later_version, by_an_earlier_version], ids=["downgrade", "upgrade"])
+@every_scenario
+async def test_F29_another_version_that_takes_over_at_any_write_starts_nothing_anew(simulate, reference, name, version):
+    writes = (await reference(name)).writes
+    await simulate(name, [Replaced(k, stored=version) for k in range(writes + 1)], delays=True)

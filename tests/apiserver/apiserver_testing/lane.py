@@ -55,6 +55,7 @@ class Lane:
         self.changes = 0
         self._operator: subprocess.Popen[bytes] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._watches: list[asyncio.Task[None]] = []
         self._log = plane.folder / f"operator-{namespace}.log"
         self._busy: set[str] = set()
 
@@ -81,14 +82,17 @@ class Lane:
     async def start(self) -> None:
         await self.user.must("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
         await self.proxy.start()
-        self._tasks = [asyncio.create_task(self._watch(kind)) for kind in PLURALS]
         self._tasks.append(asyncio.create_task(self._kubelet()))
+        await self.watch()
+
+    async def watch(self) -> None:
+        """Fill the mirror; again after a change of a CRD, whose watches go silent and end only a minute later."""
+        await _cancel(self._watches)
+        self._watches = [asyncio.create_task(self._watch(kind)) for kind in PLURALS]
 
     async def stop(self) -> None:
         self.kill_operator()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancel([*self._watches, *self._tasks])
         await self.proxy.stop()
         await self.user.close()
 
@@ -179,12 +183,24 @@ class Lane:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 listed = await self.user.must("GET", path)
+                self._see_all(kind, listed["items"])
                 version = listed["metadata"]["resourceVersion"]
                 query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3000"}
                 async with self.user.session.get(path, params=query) as response:
                     async for line in response.content:
                         event = json.loads(line)
                         self._see(event["type"], {**event["object"], "kind": kind})
+
+    def _see_all(self, kind: str, items: list[Raw]) -> None:
+        """See what has changed while no watch was open."""
+        listed = {item["metadata"]["name"]: item for item in items}
+        for known in self.api.of(kind):
+            if known["metadata"]["name"] not in listed:
+                self._see("DELETED", known)
+        for name, item in listed.items():
+            old = self.api.objects.get((kind, self.namespace, name))
+            if old is None or old["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+                self._see("MODIFIED" if old else "ADDED", {**item, "kind": kind})
 
     def _see(self, event: str, raw: Raw) -> None:
         metadata = raw["metadata"]
@@ -230,6 +246,12 @@ class Lane:
         if phase == "Running" and end is not None:
             return _ended(*end)
         return None
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _ended(text: str, code: int) -> Raw:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from flowrun_operator.api.clusters import ClusterSpec
 from flowrun_operator.api.common import (
@@ -126,13 +127,25 @@ class FailureClass(StrEnum):
     USER = "User"  # what was asked for: a cancellation, a suspension, a deadline, a spec that can't work
 
 
+def _known_or_none(value: Any, parse: ValidatorFunctionWrapHandler) -> FailureClass | None:
+    try:
+        known: FailureClass | None = parse(value)
+    except ValidationError:
+        return None
+    return known
+
+
+# A class that a later version has written must not make a run unreadable to this one (F29).
+_KnownClass = Annotated[FailureClass | None, WrapValidator(_known_or_none)]
+
+
 class AttemptStatus(ApiModel):
     """One driver and its clusters."""
 
     number: int
     start_time: Time | None = None
     completion_time: Time | None = None
-    failure_class: FailureClass | None = Field(
+    failure_class: _KnownClass | None = Field(
         None, alias="class", description="Whose move it is: the flow's, the infrastructure's or the user's."
     )
     reason: str | None = None

@@ -9,6 +9,7 @@ from flowrun_operator.api.common import Condition, ConditionStatus
 
 # Etcd and people both prefer short messages.
 MAX_MESSAGE = 1024
+_OURS = {"Succeeded", "DriverRunning", "ClustersReady", "Suspended", "PrefectInformed", "Ready"}
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> tuple[str, ConditionStatus, str, str]:
@@ -23,7 +24,10 @@ def merge(
     generation: int,
     now: datetime,
 ) -> list[Condition]:
-    """Return the new conditions, keeping the transition time of those whose status did not change."""
+    """Return the new conditions, keeping the transition time of those whose status did not change.
+
+    Conditions that are not ours stay: of another controller, or of another version of this operator (F29).
+    """
     before = {c.type: c for c in old}
     merged = []
     for type_, status, reason, message in new:
@@ -39,4 +43,4 @@ def merge(
                 message=message,
             )
         )
-    return merged
+    return merged + [c for c in before.values() if c.type not in _OURS]

@@ -5,7 +5,7 @@ from operator_testing.builders import a_run, raw_run
 from pydantic import ValidationError
 
 from flowrun_operator.api.common import Condition
-from flowrun_operator.api.flowrun import FlowRun
+from flowrun_operator.api.flowrun import FailureClass, FlowRun
 
 
 def test_times_are_written_as_kubernetes_writes_them():
@@ -20,6 +20,12 @@ def test_unset_fields_are_not_written():
 
 def test_fields_of_a_later_release_are_ignored():
     assert a_run({"novelty": 1}).spec.flow.entrypoint == "etl.py:etl"
+
+
+def test_F29_a_class_of_failures_of_a_later_release_is_no_class_to_this_one():
+    status = {"attempts": [{"number": 1, "class": "Later"}, {"number": 2, "class": "Flow"}]}
+    run = FlowRun.model_validate({**raw_run(), "status": status})
+    assert [attempt.failure_class for attempt in run.status.attempts] == [None, FailureClass.FLOW]
 
 
 @pytest.mark.parametrize("entrypoint", ["etl.py:etl", "flows/etl.py:etl", "pkg.mod.func", "pkg.mod:func"])

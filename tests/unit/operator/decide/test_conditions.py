@@ -26,3 +26,14 @@ def test_none_means_unknown():
 
 def test_messages_are_kept_short():
     assert len(condition("Ready", False, "Reason", "x" * 5000)[3]) == MAX_MESSAGE
+
+
+def test_F29_a_condition_that_is_not_ours_stays_as_it_is():
+    foreign = Condition.model_validate(a_condition("Admitted", "True", "QuotaReserved", age_s=60))
+    merged = merge([foreign, *OLD], [condition("Ready", True, "AllWorkersReady")], 2, NOW)
+    assert [c.type for c in merged] == ["Ready", "Admitted"]
+    assert merged[1] == foreign
+
+
+def test_a_condition_of_ours_that_is_not_told_any_more_goes():
+    assert merge(OLD, [], 2, NOW) == []

@@ -6,7 +6,7 @@ a scenario can be hit by its number, one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,6 +76,9 @@ class Fault:
     def prefect(self) -> None:
         """Called before Prefect answers: raise what it answers with."""
 
+    def away(self, objects: Iterable[Raw]) -> None:
+        """Called when an operator has been killed and the next one has not started: change what is stored."""
+
     def _hits(self, request: Request, point: int) -> bool:
         """Count a write; return whether this is the one."""
         self._writes += request.is_write
@@ -102,6 +105,55 @@ class Killed(Fault):
     def response(self, request: Request) -> None:
         if self.point and self._hits(request, self.point):
             raise Crash
+
+
+@dataclass
+class Replaced(Killed):
+    """F29: another version of the operator acts until its n-th write; this one takes over what that one stored."""
+
+    stored: Callable[[Raw], None] = lambda raw: None
+
+    def away(self, objects: Iterable[Raw]) -> None:
+        for raw in objects:
+            if raw["kind"] in {"FlowRun", "TaskCluster"}:
+                self.stored(raw)
+
+
+LATER = "LaterCondition"
+
+
+def by_a_later_version(raw: Raw) -> None:
+    """Add what this version does not know: fields, a condition, a class of failures."""
+    raw["spec"]["laterField"] = {"of": "a later version"}
+    status = raw.setdefault("status", {})
+    status["laterField"] = 7
+    if status.get("conditions"):
+        later = {
+            "type": LATER,
+            "reason": "Later",
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        status["conditions"] = [*status["conditions"], {**later, "status": "True", "laterField": 1}]
+    for attempt in status.get("attempts", []):
+        attempt["laterField"] = "x"
+        if "class" in attempt:
+            attempt["class"] = "Later"
+
+
+def by_an_earlier_version(raw: Raw) -> None:
+    """Take away what this version can do without; of a finished run, which nobody writes anew, what nobody misses."""
+    status = raw.get("status", {})
+    finished = "completionTime" in status
+    for field in ("workers", "clusters", "flowRun", "startTime", "observedGeneration", "lostWorkers"):
+        status.pop(field, None)
+    if not finished:
+        status.pop("state", None)
+    if "conditions" in status and not finished:
+        status["conditions"] = [c for c in status["conditions"] if c["type"] in {"Succeeded", "Ready"}]
+    for attempt in status.get("attempts", []):
+        attempt.pop("class", None)
+        attempt.pop("message", None)
 
 
 @dataclass

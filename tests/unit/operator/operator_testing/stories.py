@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from operator_testing.faults import LATER
 from operator_testing.world import World
 
 _CHILDREN = ("TaskCluster", "Service", "Secret", "ServiceAccount", "Role", "RoleBinding")
@@ -22,23 +23,23 @@ async def play(world: World, *, end: str | None = None, exit_code: int = 0, **sp
 
 def end_state(world: World) -> dict:
     """Return what must be the same whatever happened on the way: no times, no transition times."""
-    clusters = {
-        c["metadata"]["name"]: [(x["type"], x["status"], x["reason"]) for x in c["status"]["conditions"]]
-        for c in world.api.of("TaskCluster")
-        if c.get("status")
-    }
+    clusters = {c["metadata"]["name"]: _conditions(c["status"]) for c in world.api.of("TaskCluster") if c.get("status")}
     if not world.api.of("FlowRun"):
         return {"clusters": clusters, "objects": sorted(kind for kind, _, _ in world.api.objects)}
     status = copy.deepcopy(world.status)
     return {
         "state": status.get("state"),
-        "conditions": [(c["type"], c["status"], c["reason"]) for c in status.get("conditions", [])],
+        "conditions": _conditions(status),
         "attempts": [(a["number"], a.get("reason")) for a in status.get("attempts", [])],
         "children": [name for kind in _CHILDREN for name in world.api.names(kind)],
         "pods": [p["metadata"]["labels"]["app.kubernetes.io/component"] for p in world.api.of("Pod")],
         "jobs": world.api.names("Job"),
         "complete": "completionTime" in status,
     }
+
+
+def _conditions(status: dict) -> list[tuple[str, str, str]]:
+    return [(c["type"], c["status"], c["reason"]) for c in status.get("conditions", []) if c["type"] != LATER]
 
 
 async def play_on(world: World) -> None:

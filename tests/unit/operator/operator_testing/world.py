@@ -245,6 +245,7 @@ class World:
         self.crashes += 1
         self.api.crash_after = None
         self.stop_operator()
+        self.fault.away(self.api.objects.values())
         if self.fault.downtime_s:
             self._restart_at = self.seconds + self.fault.downtime_s
         else:
