@@ -372,7 +372,7 @@ async def test_F29_the_crd_of_a_later_version_comes_and_goes_while_a_run_is_acti
     etl = path_of("FlowRun", lane.namespace, "etl")
 
     async def stored() -> dict:
-        """As it is: watches from before a change of the CRD show the fields of then."""
+        """As it is: a watch from before the change may show the fields of then."""
         return await user.must("GET", etl)
 
     try:

@@ -86,7 +86,7 @@ class Lane:
         await self.watch()
 
     async def watch(self) -> None:
-        """Fill the mirror; again after a change of a CRD, whose watches go silent and end only a minute later."""
+        """Fill the mirror; again after a change of a CRD: a watch that opens at that moment may stay silent."""
         await _cancel(self._watches)
         self._watches = [asyncio.create_task(self._watch(kind)) for kind in PLURALS]
 
