@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from prefect_flowrun.cli import view
@@ -53,6 +54,7 @@ class Follower:
         self._everything = everything
         self._since = time.monotonic()
         self._told = ""
+        self._page = ""
         self._cancelled = False
         self._log = DriverLog(cluster, self._name, self._say_log)
 
@@ -88,6 +90,7 @@ class Follower:
                 return None
             run = self._try(self._look)
             if run is not None:
+                self._tell_page(run)
                 if view.result(run) is not None:
                     return run
                 self._tell(run, status)
@@ -117,14 +120,18 @@ class Follower:
         if stage == self._told:
             return
         self._told = stage
-        status.update(f"[dim]{self._name}:[/dim] {stage}")
+        status.update(escape(f"{self._name}: {stage}"))
         self._say(stage)
+
+    def _tell_page(self, run: Raw) -> None:
+        url = view.prefect_url(run)
+        if url != self._page:
+            self._page = url
+            self._say(f"in Prefect: {url}")
 
     def _tell_end(self, run: Raw) -> int:
         result = view.result(run)
         assert result is not None  # noqa: S101 - that is why it was returned
-        if url := view.prefect_url(run):
-            self._say(f"in Prefect: {url}")
         self._console.print(str(result), style="green" if result.succeeded else "red", markup=False, soft_wrap=True)
         if result.succeeded:
             return SUCCEEDED
