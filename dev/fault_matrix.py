@@ -44,19 +44,26 @@ ROWS = {
     ),
     "F02": Row("write arrives, its response is lost", "at every write of every scenario"),
     "F03": Row("operator restarted while a run is active", "running attempt; at random moments over many runs"),
-    "F04": Row("operator away while the run ends", "after every write, for 40 s; hours in one test"),
+    "F04": Row(
+        "operator away while the run ends", "after every write, for 40 s; for half an hour; until the Job's TTL is over"
+    ),
     "F05": Row(
         "two operators at once", "a second one that lags by half a second, without a Lease; killed and paused leaders"
     ),
     "F06": Row("stale list or watch", "at a restart after a write; a lagging watch from an event on"),
     "F07": Row("events lost or folded", "every watch event"),
-    "F08": Row("watch closes, 410 Gone, silent stream", "every watch event; a cut every 0.4 s; 410 on each watch"),
+    "F08": Row(
+        "watch closes, 410 Gone, silent stream",
+        "every watch event; a cut every 0.4 s; 410 on each watch; silence in F07",
+    ),
     "F09": Row("nothing but bookmarks for minutes", "20 bookmarks on every watch, faster than a server sends them"),
     "F10": Row("409 on the status", "every write"),
-    "F11": Row("429, priority and fairness", "every write; Retry-After of 1 s on every kind of write"),
+    "F11": Row(
+        "429, priority and fairness", "every write, with and without Retry-After; one of 1 s on every kind of write"
+    ),
     "F12": Row("5xx and time-outs on each verb", "every write and read; each error on every kind of write"),
     "F13": Row("a right is missing, then restored", "every write; the operator's ClusterRole is edited"),
-    "F14": Row("child deleted by hand", "each kind of child"),
+    "F14": Row("child deleted by hand", "each kind of child; a Job before any status tells of its attempt"),
     "F15": Row("an object with our name that is not ours", "before and after the run is created"),
     "F16": Row("quota, admission or Pod Security refuses a child", "Jobs and pods; real quotas on a cluster"),
     "F17": Row("admission webhook times out", "creation of workers"),

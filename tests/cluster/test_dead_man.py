@@ -91,6 +91,28 @@ def test_F04_workers_whose_driver_never_comes_leave_without_the_operator(
     assert not ns.prefect_runs("r")
 
 
+def test_F04_an_attempt_goes_by_the_ttl_of_its_job_without_the_operator(
+    ns: Cluster, operator: Operator, record_property: Told
+) -> None:
+    """The time itself is an hour at least (`tests/unit`); here is shown that all of an attempt hangs on its Job."""
+    uid = start_long(ns)
+    operator.scale(0)
+    assert ns.list("jobs")[0]["spec"]["ttlSecondsAfterFinished"] >= 3600
+    ns.kubectl("patch", "job", "r-1", "--type=merge", "-p", '{"spec": {"ttlSecondsAfterFinished": 3}}')
+    kinds = ("jobs", "pods", "services", "taskclusters.flowrun.dev")
+
+    def left() -> list[str]:
+        return [f"{kind}/{item['metadata']['name']}" for kind in kinds for item in ns.list(kind, "flowrun.dev/run=r")]
+
+    before = left()
+    assert {name.partition("/")[0] for name in before} == set(kinds), before
+    since = time.monotonic()
+    kill_driver(uid)
+    ns.wait_for(lambda: not left(), 30, f"all that the Job owns is gone: {before}")
+    record_property("clean_s", round(time.monotonic() - since, 1))
+    converges(ns, operator, "DriverDeleted", "CRASHED")
+
+
 def test_F25_a_run_deleted_without_the_operator_leaves_nothing(
     ns: Cluster, operator: Operator, record_property: Told
 ) -> None:

@@ -20,6 +20,7 @@ from operator_testing.faults import (
     RefusedRead,
     Replaced,
     Skewed,
+    Throttled,
     TwoOperators,
     by_a_later_version,
     by_an_earlier_version,
@@ -115,6 +116,13 @@ async def test_F10_a_conflict_on_any_write_is_decided_anew(simulate, reference, 
 @every_scenario
 async def test_F11_a_write_that_meets_a_throttled_server_is_repeated(simulate, reference, name):
     await simulate(name, [Refused(k, too_many()) for k in count((await reference(name)).writes)])
+
+
+@every_scenario
+async def test_F11_a_write_is_not_repeated_before_the_time_that_a_throttled_server_names(simulate, reference, name):
+    faults = [Throttled(k) for k in count((await reference(name)).writes)]
+    await simulate(name, faults, delays=True)
+    assert [fault.too_early for fault in faults if fault.too_early] == []
 
 
 @every_scenario

@@ -17,6 +17,8 @@ from operator_testing.playing import rest, wipe
 from operator_testing.scenarios import ELASTIC, ENV, FLOW, GPU, Scenario
 from operator_testing.world import World
 
+from flowrun_operator.observe.fields import attempt_number, owner_uid
+
 _ERRORS = (conflict, too_many, forbidden, *SERVER_ERRORS)
 _ENDS = {
     "success": (message(), 0),
@@ -37,20 +39,40 @@ class RandomLife(RuleBasedStateMachine):
         self.world = World(self.patches, replace(DEFAULTS, prefect_api_key_set=True), KEY, self.chaos)
         self.oracle = Invariants(self.world)
         self.spec: dict = {}
+        self.deleted_jobs: list[dict] = []
 
     def exists(self) -> bool:
         return bool(self.world.api.of("FlowRun"))
+
+    def recorded(self, job: dict) -> bool:
+        """Whether the status tells of the attempt of a Job, or no longer needs to."""
+        runs = [run for run in self.world.api.of("FlowRun") if run["metadata"]["uid"] == owner_uid(job)]
+        numbers = [a["number"] for run in runs for a in (run.get("status") or {}).get("attempts", [])]
+        return not runs or attempt_number(job) in numbers
+
+    def remembered(self, job: dict) -> bool:
+        """Whether the operator knows of the Job and will not be killed before it writes that down."""
+        known = [operator.cache.begun.get(owner_uid(job), 0) for operator in self.world.operators]
+        return not self.chaos.kills and attempt_number(job) <= max(known, default=0)
+
+    def may_be_killed(self) -> bool:
+        """Whether nothing is lost with the operator's memory: a Job that is deleted before any status tells of it, and
+        an operator killed before it can, leave nobody to know that there was an attempt."""
+        return all(self.recorded(job) for job in self.deleted_jobs)
 
     @initialize(
         clusters=st.sampled_from([[], [DASK_CLUSTER], [DASK_CLUSTER, GPU], [ELASTIC]]),
         retries=st.integers(0, 3),
         deadline_s=st.sampled_from([None, 20]),
+        refused=st.sampled_from([0, 5]),
     )
-    def apply(self, clusters: list, retries: int, deadline_s: int | None) -> None:
+    def apply(self, clusters: list, retries: int, deadline_s: int | None, refused: int) -> None:
         self.spec = {"clusters": clusters, "retryPolicy": {"maxInfrastructureRetries": retries}}
         self.spec |= {"activeDeadlineSeconds": deadline_s} if deadline_s else {}
         self.world.apply(**FLOW, **ENV, **self.spec)
         self.oracle.finished_at = None
+        # Of a run whose first statuses are refused much happens before anything is recorded.
+        self.chaos.errors["patch"] = [conflict() for _ in range(refused)]
 
     # The user.
 
@@ -98,12 +120,12 @@ class RandomLife(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["Job", "Service", "TaskCluster", "Pod"]), which=st.integers(0, 3))
     def delete_child_by_hand(self, kind: str, which: int) -> None:
         children = self.world.api.of(kind)
-        if kind == "Job":  # one deleted while nobody could record its attempt is made anew: the record is all there is
-            attempts = self.world.status.get("attempts", []) if self.exists() else []
-            recorded = {f"etl-{attempt['number']}" for attempt in attempts}
-            children = [job for job in children if job["metadata"]["name"] in recorded]
+        if kind == "Job":
+            children = [job for job in children if self.recorded(job) or self.remembered(job)]
         if children:
-            self.world.api.terminate(children[which % len(children)])
+            child = children[which % len(children)]
+            self.deleted_jobs += [child] if kind == "Job" else []
+            self.world.api.terminate(child)
 
     @rule(replicas=st.integers(0, 4))
     def driver_scales(self, replicas: int) -> None:
@@ -116,10 +138,12 @@ class RandomLife(RuleBasedStateMachine):
 
     # Misfortune.
 
+    @precondition(may_be_killed)
     @rule()
     def kill_operator(self) -> None:
         self.world.start_operator()
 
+    @precondition(may_be_killed)
     @rule(seconds=st.sampled_from([0.0, 5.0, 40.0]))
     def kill_operator_at_its_next_write(self, seconds: float) -> None:
         self.chaos.kills, self.chaos.downtime_s = 1, seconds

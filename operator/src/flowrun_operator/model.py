@@ -151,6 +151,8 @@ class RunView:
     # The Job that tells Prefect the end, and the last report that Prefect has heard from the operator (its id).
     report_job: JobFacts | None = None
     told: str = ""
+    # The newest attempt whose Job or driver was ever seen: it is not made anew if both go before it is recorded (F14).
+    begun: int = 0
 
     @property
     def finished(self) -> bool:
@@ -164,10 +166,10 @@ class RunView:
 
     @property
     def current(self) -> AttemptView | None:
-        """The newest attempt, found by its Job or by the status that recorded it."""
+        """The newest attempt, found by its Job, by the status that recorded it, or because it was seen before."""
         recorded = max((a.number for a in self.run.status.attempts), default=0)
         existing = max((a.number for a in self.attempts), default=0)
-        number = max(recorded, existing)
+        number = max(recorded, existing, self.begun)
         if number == 0:
             return None
         gone = attempt_name(self.run.metadata.name, number) in self.gone_jobs

@@ -70,7 +70,7 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
 
 
 def _unrecorded(view: RunView) -> bool:
-    """Whether the attempt is not in the status yet: a deleted Job would pass for one that was never made (F14)."""
+    """Whether the attempt is not in the status yet: to the next operator a deleted Job was never made (F14)."""
     current, recorded = view.current, {attempt.number for attempt in view.run.status.attempts}
     return current is not None and current.job is not None and current.number not in recorded
 
@@ -111,13 +111,15 @@ def _stop_all(view: RunView, *, keep_ended: bool, kept: AttemptView | None = Non
 
 
 def _hold(view: RunView, verdict: Hold, now: datetime) -> Plan:
-    stops = _stop_all(view, keep_ended=False)
+    # First the record: to an operator that starts in between a Job that has gone was never made.
+    unrecorded = _unrecorded(view)
+    stops = [] if unrecorded else _stop_all(view, keep_ended=False)
     status = run_status.held(view, verdict, now)
     # An attempt that is still being started when it is held goes on with what it has.
     ending = status.attempts and status.attempts != view.run.status.attempts
     actions = (*stops, *(_strip(view) if ending else informed.actions(view, now)))
-    after = informed.check_after_s(view, now)
-    return Plan(actions=actions, status=status, final=bool(stops), requeue_after_s=after)
+    after = 0.0 if unrecorded else informed.check_after_s(view, now)
+    return Plan(actions=actions, status=status, final=unrecorded or bool(stops), requeue_after_s=after)
 
 
 def _strip(view: RunView) -> list[Action]:

@@ -1,6 +1,7 @@
 """A thin client over `kubernetes.aio`: dicts in, dicts out, for the few kinds and verbs that the operator uses.
 
-No retries here: a failed request fails its reconcile, and the work queue tries again with back-off.
+No retries here: a failed request fails its reconcile, and the work queue tries again with back-off, or when the server
+wants to be asked again.
 """
 
 from __future__ import annotations
@@ -144,6 +145,6 @@ class KubeClient:
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()
         metrics.API_SECONDS.labels(method).observe(time.monotonic() - started)
         if response.status >= 400:
-            raise error_from(response.status, data)
+            raise error_from(response.status, data, response.headers.get("Retry-After", ""))
         result: Raw = json.loads(data)
         return result

@@ -12,13 +12,15 @@ class ApiError(Exception):
         status: HTTP status; 0 when the server was not reached.
         reason: Kubernetes' reason, CamelCase.
         message: What the server said.
+        retry_after_s: For how many seconds the server asks to be left alone; 0 when it does not.
     """
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after_s = retry_after_s
 
     @property
     def already_exists(self) -> bool:
@@ -41,10 +43,22 @@ class ApiError(Exception):
         return self.status in {400, 403, 422} or (self.status == 500 and "admission webhook" in self.message)
 
 
-def error_from(status: int, data: bytes) -> ApiError:
-    """Return the error that a response tells of."""
+def asked_s(error: BaseException) -> float:
+    """Return for how many seconds the API server asks to be left alone, if the error is such an answer; otherwise 0."""
+    return error.retry_after_s if isinstance(error, ApiError) else 0.0
+
+
+def error_from(status: int, data: bytes, retry_after: str = "") -> ApiError:
+    """Return the error that a response tells of.
+
+    Args:
+        status: HTTP status.
+        data: The response's body.
+        retry_after: The header Retry-After: seconds, as the API server says it. Anything else, a date too, is ignored.
+    """
+    retry_after_s = float(retry_after) if retry_after.isdecimal() else 0.0
     try:
         body = json.loads(data)
-        return ApiError(status, str(body.get("reason") or ""), str(body.get("message") or ""))
+        return ApiError(status, str(body.get("reason") or ""), str(body.get("message") or ""), retry_after_s)
     except (ValueError, AttributeError):
-        return ApiError(status, "", data[:300].decode(errors="replace"))
+        return ApiError(status, "", data[:300].decode(errors="replace"), retry_after_s)

@@ -34,7 +34,7 @@ from flowrun_operator.decide.plan import (
     Waiting,
 )
 from flowrun_operator.kube.client import KubeClient
-from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop.cache import CHILD_KINDS, Cache
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.events import explanation, refusal_reason
@@ -84,14 +84,15 @@ class Actor:
             Whether every create succeeded; a refused one is in `cache.problems`.
 
         Raises:
-            ApiError: The first request that failed for a reason that isn't the user's.
+            ApiError: The first request that failed for a reason that isn't the user's, or the one after which the API
+                server asks for the longest wait.
         """
         results = await asyncio.gather(
             *(self._one(action, namespace, run_uid) for action in actions), return_exceptions=True
         )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise max(failures, key=asked_s)
         return all(results)
 
     async def _one(self, action: Action, namespace: str, run_uid: str) -> bool:
@@ -204,7 +205,9 @@ class Actor:
         try:
             existing = await self._kube.get(action.kind, namespace, action.name)
         except ApiError as error:
-            return error.not_found
+            if not error.not_found:
+                raise
+            return True
         return bool(at(existing, "metadata", "uid") != action.uid)
 
     async def _delete_workers(self, action: DeleteWorkers, namespace: str) -> None:

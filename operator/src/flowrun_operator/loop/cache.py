@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from flowrun_operator.api.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
-from flowrun_operator.observe.fields import Raw, at, family
+from flowrun_operator.observe.fields import Raw, at, attempt_number, family, label
 
 # Nobody takes a standby's deleted runs: no more than a burst of them is kept.
 _DELETED = 1000
+_BEGUN = 10_000
 CHILD_KINDS = ("Job", "TaskCluster", "Pod", "Service")
 
 
@@ -41,9 +43,12 @@ class Cache:
         self._deleted: dict[str, Raw] = {}
         # The last report that Prefect has heard, by run uid.
         self.told: dict[str, str] = {}
+        # The newest attempt whose Job or driver was seen, by run uid: both may be deleted before a status tells of it.
+        self.begun: dict[str, int] = {}
 
     def feed(self, kind: str, raw: Raw) -> bool:
         """Store an object; return whether it was news."""
+        self._note_begun(raw)
         namespace, name = at(raw, "metadata", "namespace") or "", at(raw, "metadata", "name")
         known = self._objects[kind].get((namespace, name))
         same_object = known is not None and at(known, "metadata", "uid") == at(raw, "metadata", "uid")
@@ -63,6 +68,7 @@ class Cache:
 
     def forget(self, kind: str, raw: Raw) -> None:
         """Remove an object that was deleted."""
+        self._note_begun(raw)
         namespace, name = at(raw, "metadata", "namespace") or "", at(raw, "metadata", "name")
         uid = at(raw, "metadata", "uid")
         known = self._objects[kind].get((namespace, name))
@@ -86,10 +92,19 @@ class Cache:
         if kind == "FlowRun":
             self.flow_runs.pop(uid, None)
             self.told.pop(uid, None)
+            self.begun.pop(uid, None)
             for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
                 del self.problems[where]
             for jobs in (self.gone_jobs, self.podless_jobs):
                 jobs -= {w for w in jobs if w[0] == namespace and w[1].startswith(f"{name}-")}
+
+    def _note_begun(self, raw: Raw) -> None:
+        run_uid = label(raw, LABEL_RUN_UID)
+        if label(raw, LABEL_ROLE) != ROLE_DRIVER or not run_uid or run_uid in self._gone:
+            return
+        self.begun[run_uid] = max(attempt_number(raw), self.begun.pop(run_uid, 0))
+        while len(self.begun) > _BEGUN:  # of runs deleted while nobody watched
+            self.begun.pop(next(iter(self.begun)))
 
     def take_deleted(self, namespace: str, name: str) -> list[Raw]:
         """Return the deleted FlowRuns of a name as they were last known, each once."""

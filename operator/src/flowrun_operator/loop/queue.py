@@ -16,6 +16,18 @@ from flowrun_operator.loop.keys import Key
 
 _BASE_S = 0.2
 _MAX_S = 30.0
+# A server may ask for any wait; a run must not stand still for long because of one answer.
+_MAX_ASKED_S = 60.0
+
+
+def back_off_s(failures: int, asked_s: float = 0.0) -> float:
+    """Return after how many seconds a key that has failed is tried again.
+
+    Args:
+        failures: How often it had failed before, in a row.
+        asked_s: The wait that the API server asked for, in seconds.
+    """
+    return max(min(_MAX_S, _BASE_S * 2.0 ** min(failures, 12)), min(_MAX_ASKED_S, asked_s))
 
 
 class WorkQueue:
@@ -29,6 +41,8 @@ class WorkQueue:
         self._tie = itertools.count()
         self._busy: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        # Until when the API server has asked not to be bothered, by key; an event is no reason to do it all the same.
+        self._not_before: dict[Key, float] = {}
         self._wake = asyncio.Event()
         # A standby takes no keys: nobody works on them, and those of objects long deleted would pile up.
         self.accepting = True
@@ -37,7 +51,7 @@ class WorkQueue:
         return len(self._due)
 
     def put(self, key: Key, delay_s: float = 0.0) -> None:
-        """Make a key due; an earlier due time wins.
+        """Make a key due; an earlier due time wins, but the wait that the API server asked for is kept.
 
         Args:
             key: What to reconcile.
@@ -45,24 +59,37 @@ class WorkQueue:
         """
         if not self.accepting:
             return
-        due = self._clock() + delay_s
+        due = max(self._clock() + delay_s, self._not_before.get(key, 0.0))
         if key in self._due and self._due[key] <= due:
             return
         self._due[key] = due
         if key not in self._busy:
             self._push(key, due)
 
-    def put_failed(self, key: Key) -> float:
-        """Make a key due after its back-off and return the delay in seconds."""
+    def put_failed(self, key: Key, asked_s: float = 0.0) -> float:
+        """Make a key that was got, and not given back yet, due after its back-off.
+
+        Args:
+            key: What could not be reconciled.
+            asked_s: The wait that the API server asked for, in seconds.
+
+        Returns:
+            The delay in seconds.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay_s = min(_MAX_S, _BASE_S * 2.0 ** min(failures, 12))
-        self.put(key, delay_s)
-        return delay_s
+        wait_s = back_off_s(failures, asked_s)
+        if asked_s > 0:
+            # Not the whole back-off: an event may cut that short, as ever.
+            self._not_before[key] = self._clock() + min(wait_s, asked_s)
+            self._due.pop(key, None)  # put meanwhile, and due too early
+        self.put(key, wait_s)
+        return wait_s
 
     def succeeded(self, key: Key) -> None:
         """Forget the failures of a key."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     async def get(self) -> Key:
         """Wait for the next due key that no other worker holds. Give it back with `done`."""

@@ -18,7 +18,7 @@ from flowrun_operator.decide import decide_cluster, decide_run
 from flowrun_operator.decide.plan import Confirm, ConfirmPod, Create, Plan
 from flowrun_operator.decide.unreadable import unreadable
 from flowrun_operator.kube.client import KubeClient
-from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.farewell import Farewell
@@ -87,7 +87,7 @@ class Reconciler:
                 self._queue.succeeded(key)
                 metrics.RECONCILES.labels(key.kind, "ok").inc()
             except Exception as error:  # one bad object must not stop the others (F30)
-                delay_s = self._queue.put_failed(key)
+                delay_s = self._queue.put_failed(key, asked_s(error))
                 metrics.RECONCILES.labels(key.kind, "error").inc()
                 expected = isinstance(error, ApiError)
                 extra = {"kind": key.kind, "namespace": key.namespace, "object": key.name, "retry_s": delay_s}
@@ -167,6 +167,7 @@ class Reconciler:
             gone_jobs=self._cache.gone_jobs_in(key.namespace),
             podless_jobs=self._cache.podless_jobs_in(key.namespace),
             told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
+            begun=self._cache.begun.get(at(raw, "metadata", "uid"), 0),
         )
 
     def _decide(self, key: Key, raw: Raw) -> Plan:

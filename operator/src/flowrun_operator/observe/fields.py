@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flowrun_operator.api.constants import LABEL_RUN, LABEL_STANDALONE
+from flowrun_operator.api.constants import LABEL_ATTEMPT, LABEL_RUN, LABEL_STANDALONE
 
 Raw = dict[str, Any]
 
@@ -29,6 +29,12 @@ def time_at(raw: Raw | None, *path: str) -> datetime | None:
 def label(raw: Raw, name: str) -> str:
     """Return a label's value, or the empty string."""
     return str(at(raw, "metadata", "labels", name) or "")
+
+
+def attempt_number(raw: Raw) -> int:
+    """Return the number of the attempt to which an object belongs, or 0."""
+    text = label(raw, LABEL_ATTEMPT)
+    return int(text) if text.isdecimal() else 0
 
 
 def family(raw: Raw) -> str:

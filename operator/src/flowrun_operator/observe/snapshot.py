@@ -32,7 +32,7 @@ from flowrun_operator.model import (
     RunView,
     WorkerFacts,
 )
-from flowrun_operator.observe.fields import Raw, at, condition, label, owner_uid
+from flowrun_operator.observe.fields import Raw, at, attempt_number, condition, label, owner_uid
 from flowrun_operator.observe.jobs import job_facts
 from flowrun_operator.observe.pods import pod_facts
 
@@ -52,6 +52,7 @@ def run_view(
     gone_jobs: frozenset[str] = frozenset(),
     podless_jobs: frozenset[str] = frozenset(),
     told: str = "",
+    begun: int = 0,
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
 
@@ -67,6 +68,7 @@ def run_view(
         gone_jobs: Names of Jobs that the API server said don't exist.
         podless_jobs: Names of Jobs that it said have no pod.
         told: The last report that Prefect has heard.
+        begun: The newest attempt whose Job or driver was ever seen, 0 for none.
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
@@ -78,13 +80,13 @@ def run_view(
         if label(job, LABEL_ROLE) == ROLE_REPORT:
             report = facts
         else:
-            numbers[_attempt(job)] = facts
+            numbers[attempt_number(job)] = facts
     all_pods = list(pods)
     all_clusters = list(clusters)
     workers: dict[int, list[PodFacts]] = defaultdict(list)
     for pod in all_pods:
         if label(pod, LABEL_ROLE) == ROLE_WORKER:
-            workers[_attempt(pod)].append(pod_facts(pod))
+            workers[attempt_number(pod)].append(pod_facts(pod))
     attempts = tuple(
         AttemptView(
             number=number,
@@ -108,6 +110,7 @@ def run_view(
         drivers=tuple(pod_facts(p) for p in all_pods if label(p, LABEL_RUN_UID) == (run.metadata.uid or None)),
         report_job=report,
         told=told,
+        begun=begun,
     )
     current = view.current
     return replace(view, flow_run=flow_runs.get(current.number) if current else None)
@@ -176,11 +179,6 @@ def _attempt_over(cluster: TaskCluster, run: Raw | None) -> bool:
 
 def _own_attempt(cluster: TaskCluster) -> str:
     return str(cluster.spec.flow_run.attempt) if cluster.spec.flow_run else ""
-
-
-def _attempt(raw: Raw) -> int:
-    text = label(raw, LABEL_ATTEMPT)
-    return int(text) if text.isdecimal() else 0
 
 
 def _driver(job: JobFacts, pods: list[Raw], explanations: Explanations) -> PodFacts | None:

@@ -39,9 +39,13 @@ def test_F23_suspending_stops_the_attempt(driver):
     assert plan.final
 
 
-def test_F23_an_attempt_that_no_status_has_recorded_yet_is_recorded_as_stopped():
+def test_F23_an_attempt_that_no_status_has_recorded_yet_is_recorded_as_stopped_before_it_is():
     plan = decide_run(a_view(an_attempt(), run=a_run(SUSPEND)), NOW)
     assert [(a.number, a.reason) for a in plan.status.attempts] == [(1, "Stopped")]
+    assert not [a for a in plan.actions if isinstance(a, Delete) and a.kind == "Job"]
+    assert (plan.final, plan.requeue_after_s) == (True, 0)
+    plan = decide_run(a_view(an_attempt(), run=a_run(SUSPEND, plan.status.model_dump(by_alias=True))), NOW)
+    assert Delete("Job", "etl-1", "job-1") in plan.actions
 
 
 def test_F23_a_result_that_came_first_is_not_lost_by_a_suspension():

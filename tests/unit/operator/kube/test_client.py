@@ -1,4 +1,6 @@
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -22,6 +24,7 @@ class Transport:
         return self
 
     status = 200
+    headers: Mapping[str, str] = MappingProxyType({})
 
     async def read(self) -> bytes:
         return json.dumps({"items": []}).encode()
@@ -81,6 +84,15 @@ async def test_a_fence_that_is_wide_open_changes_no_time_limit():
     kube, transport = client(lambda: float("inf"))
     await kube.delete("Job", "ns", "n")
     assert transport.sent[0][2] == 15
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_F11_the_servers_wish_to_be_left_alone_is_told(status):
+    kube, transport = client()
+    transport.status, transport.headers = status, {"Retry-After": "9"}
+    with pytest.raises(ApiError) as caught:
+        await kube.get("Job", "ns", "n")
+    assert caught.value.retry_after_s == 9
 
 
 async def test_a_lease_is_replaced_under_its_name():

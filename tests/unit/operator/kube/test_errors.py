@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from flowrun_operator.kube.errors import ApiError, error_from
+from flowrun_operator.kube.errors import ApiError, asked_s, error_from
 
 
 def test_a_status_of_the_api_server_is_read():
@@ -14,6 +14,19 @@ def test_a_status_of_the_api_server_is_read():
 @pytest.mark.parametrize("data", [b"<html>bad gateway</html>", b"", b"[1]", b"null", b"\xff\xfe"])
 def test_an_answer_of_something_else_is_an_error_too(data):
     assert error_from(502, data).status == 502
+
+
+WAITS = [("1", 1), ("120", 120), ("", 0), ("-1", 0), ("1.5", 0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0)]
+
+
+@pytest.mark.parametrize(("header", "seconds"), WAITS)
+def test_F11_the_wait_that_the_server_asks_for_is_part_of_the_error(header, seconds):
+    for data in (b'{"reason": "TooManyRequests"}', b"too many requests"):
+        assert asked_s(error_from(429, data, header)) == seconds
+
+
+def test_F11_an_error_of_another_kind_asks_for_no_wait():
+    assert asked_s(ValueError()) == 0
 
 
 # name, error, already exists, conflict, not found, refused

@@ -4,6 +4,7 @@ import aiohttp
 import pytest
 from operator_testing.builders import NAMESPACE, NOW, RUN_UID, raw_pod, rfc
 from operator_testing.fake_api import FakeApi
+from operator_testing.faults import Fault, Request, conflict, too_many
 from operator_testing.world import FakePrefect
 
 from flowrun_operator.api.flowrun import PrefectFlowRun
@@ -226,6 +227,26 @@ async def test_F10_a_conflict_does_not_make_an_object_gone(stage):
     with pytest.raises(ApiError):
         await stage.act(Delete("Job", "etl-1", stage.api.of("Job")[0]["metadata"]["uid"]))
     assert stage.cache.get("Job", NAMESPACE, "etl-1") is not None
+
+
+async def test_F11_a_conflict_that_could_not_be_looked_into_waits_as_the_server_asks(stage):
+    class Throttling(Fault):
+        def request(self, request: Request) -> None:
+            raise conflict() if request.is_write else too_many(9)
+
+    await stage.act(CREATE)
+    stage.api.fault = Throttling()
+    with pytest.raises(ApiError) as caught:
+        await stage.act(Delete("Job", "etl-1", stage.api.of("Job")[0]["metadata"]["uid"]))
+    assert caught.value.retry_after_s == 9
+
+
+async def test_F11_of_many_failures_the_longest_wait_that_is_asked_for_counts(stage):
+    waits = {"a": 0.0, "b": 2.0, "c": 9.0, "d": 1.0}
+    stage.api.refuse = lambda verb, kind, name: too_many(waits[name])
+    with pytest.raises(ApiError) as caught:
+        await stage.act(*(Delete("Job", name, "u") for name in waits))
+    assert caught.value.retry_after_s == 9
 
 
 async def test_F12_a_delete_that_fails_is_never_swallowed(stage):

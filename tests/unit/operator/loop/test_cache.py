@@ -91,6 +91,35 @@ def test_problems_are_told_by_namespace(cache):
     assert cache.problems_in("a") == {"x": Problem("One", "")}
 
 
+def of_driver(attempt: int, kind: str = "Job", role: str = "driver") -> dict:
+    own = {"flowrun.dev/role": role, "flowrun.dev/attempt": str(attempt), "flowrun.dev/run-uid": "run"}
+    return {
+        "kind": kind,
+        "metadata": {"namespace": NAMESPACE, "name": f"etl-{attempt}", "uid": f"j{attempt}", "labels": own},
+    }
+
+
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+def test_F14_the_newest_attempt_that_was_seen_is_remembered(cache, kind):
+    cache.feed(kind, of_driver(2))
+    cache.feed(kind, of_driver(1))
+    cache.feed("Pod", of_driver(3, role="worker"))
+    cache.forget(kind, of_driver(2))
+    assert cache.begun == {"run": 2}
+
+
+def test_F14_an_attempt_of_which_nothing_is_seen_but_its_deletion_is_remembered(cache):
+    cache.forget("Job", of_driver(1))
+    assert cache.begun == {"run": 1}
+
+
+def test_what_was_seen_of_a_run_is_forgotten_with_it(cache):
+    cache.feed("Job", of_driver(1))
+    cache.forget("FlowRun", {"metadata": {"namespace": NAMESPACE, "name": "etl", "uid": "run"}})
+    cache.forget("Job", of_driver(1))  # the garbage collector follows
+    assert cache.begun == {}
+
+
 EVENTS = st.lists(
     st.tuples(st.sampled_from("af"), st.integers(1, 9), st.sampled_from("uvw"), st.sampled_from(["etl", "b", ""])),
     max_size=20,

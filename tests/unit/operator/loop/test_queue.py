@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from flowrun_operator.loop.keys import Key
-from flowrun_operator.loop.queue import WorkQueue
+from flowrun_operator.loop.queue import WorkQueue, back_off_s
 
 A, B = Key("FlowRun", "team", "a"), Key("FlowRun", "team", "b")
 
@@ -102,6 +102,56 @@ async def test_F12_failures_back_off_up_to_half_a_minute_and_a_success_forgets_t
     assert max(delays) == delays[-1] == 30.0
     queue.succeeded(A)
     assert queue.put_failed(A) == 0.2
+
+
+# failures before, asked for, waited
+TABLE = [(0, 0, 0.2), (0, 7, 7), (5, 7, 7), (6, 7, 12.8), (12, 7, 30), (0, 1000, 60), (12, 1000, 60), (10_000, 0, 30)]
+
+
+@pytest.mark.parametrize(("failures", "asked", "waited"), TABLE)
+def test_F11_a_key_waits_its_back_off_and_at_least_what_the_server_asks_for_up_to_a_minute(failures, asked, waited):
+    assert back_off_s(failures, asked) == waited
+
+
+@pytest.mark.parametrize("event_comes", ["while the key is worked on", "while the key waits"])
+async def test_F11_an_event_waits_for_the_time_that_the_server_has_named(queue, clock, event_comes):
+    queue.put(A)
+    assert await due(queue) == A
+    if event_comes == "while the key is worked on":
+        queue.put(A)
+    queue.put_failed(A, 7)
+    queue.done(A)
+    if event_comes == "while the key waits":
+        queue.put(A)
+    clock.seconds = 6.9
+    assert await due(queue) is None
+    clock.seconds = 7
+    assert await due(queue) == A
+    queue.succeeded(A)
+    queue.put(A)
+    queue.done(A)
+    assert await due(queue) == A, "the wait is over"
+
+
+async def test_F11_an_event_waits_no_longer_than_the_server_asks(queue, clock):
+    for _ in range(12):
+        queue.put_failed(A)
+    clock.seconds = 100
+    assert await due(queue) == A
+    assert queue.put_failed(A, 7) == 30
+    queue.put(A)
+    queue.done(A)
+    clock.seconds = 107
+    assert await due(queue) == A
+
+
+async def test_F11_other_keys_do_not_wait(queue):
+    queue.put(A)
+    await due(queue)
+    queue.put_failed(A, 7)
+    queue.done(A)
+    queue.put(B)
+    assert await due(queue) == B
 
 
 async def test_an_event_does_not_wait_for_the_back_off(queue):

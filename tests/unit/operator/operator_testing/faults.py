@@ -57,6 +57,7 @@ class Fault:
 
     def __init__(self) -> None:
         self.struck = 0
+        self.clock: Callable[[], float] = lambda: 0.0  # the world's, in seconds
         self._writes = 0
 
     def request(self, request: Request) -> None:
@@ -186,6 +187,30 @@ class Refused(Fault):
 
 
 @dataclass
+class Throttled(Fault):
+    """F11: the n-th write is answered 429 with Retry-After; who repeats it too early is noted.
+
+    The same write: an object that is throttled on the behalf of its cluster may be deleted on that of its run.
+    """
+
+    point: int
+    retry_after_s: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._asker: Request | None = None
+        self._not_before = 0.0
+        self.too_early: list[Request] = []
+
+    def request(self, request: Request) -> None:
+        if request == self._asker and self.clock() < self._not_before:
+            self.too_early.append(request)
+        if self._hits(request, self.point):
+            self._asker, self._not_before = request, self.clock() + self.retry_after_s
+            raise too_many(self.retry_after_s)
+
+
+@dataclass
 class RefusedRead(Fault):
     """F12: the n-th read is answered with an error."""
 
@@ -298,8 +323,8 @@ def conflict() -> ApiError:
     return ApiError(409, "Conflict", "the object has been modified")
 
 
-def too_many() -> ApiError:
-    return ApiError(429, "TooManyRequests", "the server has asked to slow down")
+def too_many(retry_after_s: float = 0.0) -> ApiError:
+    return ApiError(429, "TooManyRequests", "the server has asked to slow down", retry_after_s)
 
 
 def forbidden() -> ApiError:

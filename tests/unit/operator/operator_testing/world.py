@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flowrun_operator.api.flowrun import PrefectFlowRun
-from flowrun_operator.kube.errors import ApiError
+from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop import reconciler as reconciler_module
 from flowrun_operator.loop.act import Actor
 from flowrun_operator.loop.cache import Cache
@@ -140,6 +140,7 @@ class World:
     ) -> None:
         self.seconds = 0.0
         self.fault = fault or Fault()
+        self.fault.clock = self.monotonic
         self.api = FakeApi()
         self.api.now, self.api.fault = self.now, self.fault
         self.nodes = Nodes(self.api)
@@ -236,7 +237,7 @@ class World:
                 continue
             except Exception as error:
                 self.errors.append(error)
-                operator.queue.put_failed(key)
+                operator.queue.put_failed(key, asked_s(error))
             operator.queue.done(key)
             await asyncio.sleep(0)  # background look-ups and reports
         return count
