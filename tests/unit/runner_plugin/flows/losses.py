@@ -31,7 +31,12 @@ def wait_until_recorded(count):
     mine = FlowRunFilter(id=FlowRunFilterId(any_=[runtime.flow_run.id]))
     deadline = time.monotonic() + 60
     with get_client(sync_client=True) as client:
-        while sum(run.state.is_final() for run in client.read_task_runs(flow_run_filter=mine)) < count:
+
+        def ended():
+            runs = client.read_task_runs(flow_run_filter=mine)
+            return sum(run.state is not None and run.state.is_final() for run in runs)  # at first they have no state
+
+        while ended() < count:
             assert time.monotonic() < deadline, "Prefect has not recorded them"
             time.sleep(0.05)
 
