@@ -19,8 +19,19 @@ tier() { # name, command...
     local name=$1 started=$SECONDS word=ran
     shift
     printf '\n== %s\n' "$name"
-    "$@" || word=FAILED
+    "$@" 2>&1 | tee ".local/log/tier-$name.log" || word=FAILED # with pipefail
     printf '%-8s %s (%s s)\n' "$word" "$name" "$((SECONDS - started))" >>"$summary"
+}
+
+# Where only the ends of the output are kept, its end must name the failures.
+failures() {
+    local name log
+    awk '$1 == "FAILED" && $2 !~ /:$/ { print $2 }' "$summary" | while read -r name; do
+        log=.local/log/tier-$name.log
+        printf '\n== failures of %s\n' "$name"
+        grep '^E   ' "$log" | tail -n 40 | cut -c1-300
+        grep -E '^(FAILED|ERROR) ' "$log" | cut -c1-300 || tail -n 5 "$log"
+    done
 }
 
 cluster() {
@@ -59,4 +70,5 @@ wait
 cat "$beside"
 printf '\n== tiers\n'
 cat "$summary"
+failures
 ! grep -q '^FAILED' "$summary"

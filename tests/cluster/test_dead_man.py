@@ -50,7 +50,7 @@ def test_F04_workers_end_without_the_operator_when_the_driver_dies(
 def test_F04_workers_end_without_the_operator_when_the_flow_does(
     ns: Cluster, operator: Operator, engine: str, record_property: Told
 ) -> None:
-    start_long(ns, engine, n=12)
+    start_long(ns, engine, n=20)  # so long that the operator has gone when it ends
     operator.scale(0)
     ns.wait_for(lambda: not live(ns.pods("flowrun.dev/role=driver")), 60, "the driver has ended")
     wait_over(ns, time.monotonic(), record_property)

@@ -89,7 +89,7 @@ def test_a_local_script_uses_a_dask_cluster_through_a_port_forward_and_it_is_sca
 
 
 def test_a_pod_uses_a_ray_cluster_that_is_deleted_when_idle(ns: Cluster) -> None:
-    ns.apply(task_cluster("Ray", idleSeconds=20, idleAction="Delete"))
+    ns.apply(task_cluster("Ray", idleSeconds=45, idleAction="Delete"))  # longer than a driver takes to come
     ns.wait_for(lambda: ready_replicas(ns) == 1, 60, "one worker ready")
     token = next(s for s in ns.list("secrets") if s["metadata"]["name"].startswith("shared-ray-"))
     settings = {"secretKeyRef": {"name": token["metadata"]["name"], "key": "token"}}
@@ -97,6 +97,6 @@ def test_a_pod_uses_a_ray_cluster_that_is_deleted_when_idle(ns: Cluster) -> None
     ns.apply(code(text=FLOWS), flow_run("r", "attached", workers=None, env=env))
     result = ns.wait_result("r", 90)
     assert result["status"] == "True", ns.describe("r")
-    ns.wait_for(lambda: ns.get("taskclusters.flowrun.dev", "shared") is None, 40, "idle cluster deleted")
+    ns.wait_for(lambda: ns.get("taskclusters.flowrun.dev", "shared") is None, 60, "idle cluster deleted")
     ns.wait_for(lambda: not [p for p in ns.list("pods") if "shared" in p["metadata"]["name"]], 15, "its pods gone")
     ns.wait_for(lambda: not ns.list("services"), 10, "its Service gone")

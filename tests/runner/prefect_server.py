@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -16,8 +17,14 @@ from typing import Any
 
 import httpx
 
-# Set when this is imported, so before prefect is: no test may touch the developer's own Prefect home.
-os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="flowrun-prefect-")
+# Set when this is imported, so before prefect is: no test may touch the developer's own Prefect home, or talk to other
+# machines. And where Prefect has lost the address of our server, that is an error: it would start one of its own.
+os.environ |= {
+    "PREFECT_HOME": tempfile.mkdtemp(prefix="flowrun-prefect-"),
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
 
 STARTUP_S = 240
 # Task runs, logs and events reach the server in batches of the client and are written in batches of the server.
@@ -26,10 +33,17 @@ POLL_S = 0.05
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
+# Neither the kernel (outgoing connections) nor Ray's workers nor Kubernetes' node ports take one of these by chance,
+# before the process for which it was chosen does.
+PORTS = range(20000, 30000)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(ask: Callable[[], Any], enough: Callable[[Any], bool], timeout_s: float = SETTLE_S) -> Any:
@@ -114,7 +128,6 @@ def running_server(home: Path) -> Iterator[PrefectServer]:
     env = {
         **os.environ,
         "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         # Tests ask for events soon after they were sent; five seconds by default. Not so the interval of the task run
         # recorder: it writes every event at once, cuts the interval down to whole seconds, and turns busily at zero.

@@ -145,11 +145,10 @@ class Session:
     def cancel(self) -> None:
         """Cancel what has not ended."""
         self._ending.set()
-        left = self._unfinished()
+        # Those that end in this moment are taken out, and counted, by `_ended`.
+        left = {key: each for key in self._unfinished() if (each := self._outstanding.pop(key, None)) is not None}
         if not left:
             return
-        for key in left:
-            self._outstanding.pop(key, None)
         self._logger.info("Cancelling %d outstanding task run(s)", len(left))
         self._engine.cancel([each.future for each in left.values()])
         self._cancelled.update(left)
@@ -185,11 +184,13 @@ class Session:
         if failure is None or self._ending.is_set():
             return
         message = self._engine.describe_loss(failure)
-        self._logger.error("Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
+        # This is a thread of the engine's: outside the flow's context Prefect would send the line to another API than
+        # the flow's, and start a server if it knows none.
+        context = self._context.copy()
+        context.run(self._logger.error, "Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
         state: State[Any] = Crashed(message=message)
-        # Not here: this is a thread of the engine's.
         record = partial(report.record_loss, outstanding.task, task_run_id, self._flow_run, state)
-        self._repairs.submit(self._context.copy().run, record)
+        self._repairs.submit(context.run, record)  # it waits for Prefect
 
     def _pack(self, pack: Callable[[], Packed]) -> Packed:
         """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""

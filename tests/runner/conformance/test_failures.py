@@ -171,7 +171,7 @@ def test_exception_that_cannot_be_unpickled_is_a_failure(task_runner):
     @flow(task_runner=task_runner)
     def run():
         future = fail.submit()
-        future.wait(timeout=20)
+        future.wait(timeout=60)
         return future.state.type.value, "404: gone" in future.state.message
 
     assert run() == ("FAILED", True)
@@ -187,7 +187,7 @@ def test_exception_that_cannot_be_pickled_is_a_failure(task_runner):
     @flow(task_runner=task_runner)
     def run():
         future = fail.submit()
-        future.wait(timeout=20)
+        future.wait(timeout=60)
         return future.state.type.value, "with a lock" in future.state.message
 
     assert run() == ("FAILED", True)
@@ -206,7 +206,7 @@ def test_result_that_cannot_be_pickled_is_an_error(task_runner, runner_name):
         if runner_name in ("threads", "flowrun-threads", "flowrun-sequential"):
             return future.result() is not None
         with pytest.raises(Exception, match="pickle"):
-            future.result(timeout=20)
+            future.result(timeout=60)
         return not future.state.is_completed()
 
     assert run() is True

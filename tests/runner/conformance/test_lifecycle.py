@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cloudpickle
 import pytest
 from prefect import flow, task
+from prefect.runtime import flow_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect_server import eventually
 
@@ -31,27 +32,55 @@ def process():
     return os.getpid()
 
 
-def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tally, runner_name):
+def open_at_the_end(gate, folder, has_ended):
+    """Open a gate, from a thread, when the flow run that leaves its id in a folder has ended; else the test fails."""
+
+    def wait():
+        [note] = eventually(lambda: list(folder.glob("flow-run-*")), bool)
+        eventually(lambda: has_ended(note.name.removeprefix("flow-run-")), bool)
+        gate.open()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def leave_id(folder):
+    (folder / f"flow-run-{flow_run.id}").touch()
+
+
+def test_flow_that_does_not_wait_has_all_its_tasks_run(task_runner, server, tally, gate, runner_name):
+    """All but the first have not even begun when the flow ends."""
+    tells = runner_name in ("flowrun-dask", "flowrun-ray", "flowrun-threads")
+    told = re.compile(r"Waiting for \d task run\(s\) that the flow did not wait for")
+
     @task
     def work(number):
-        time.sleep(0.2)
+        gate.wait()
+        time.sleep(0.1)
         tally.add(f"done-{number}")
+
+    def has_ended(flow_run_id):
+        if tells:
+            return bool(told.search(str(server.logs(flow_run_id))))
+        return server.flow_run(flow_run_id)["state_type"] == "COMPLETED"
 
     @flow(task_runner=task_runner)
     def run():
+        leave_id(tally.folder)
+        before = []
         for number in range(8):
-            work.submit(number)
+            before = [work.submit(number, wait_for=before)]
 
+    if runner_name == "flowrun-sequential":
+        gate.open()  # a submit runs the task to its end
+    else:
+        open_at_the_end(gate, tally.folder, has_ended)
     state = run(return_state=True)
     assert len(list(tally.folder.glob("done-*"))) == 8
     assert server.task_states(state.state_details.flow_run_id, 8) == ["COMPLETED"] * 8
-    if runner_name in ("flowrun-dask", "flowrun-ray", "flowrun-threads"):
-        told = re.compile(r"Waiting for \d task run\(s\) that the flow did not wait for")
-        flow_run_id = state.state_details.flow_run_id
-        assert told.search(str(eventually(lambda: server.logs(flow_run_id), lambda lines: told.search(str(lines)))))
+    assert not tells or has_ended(state.state_details.flow_run_id)
 
 
-def test_failed_flow_cancels_what_is_queued(task_runner, tally, gate):
+def test_failed_flow_cancels_what_is_queued(task_runner, server, tally, gate):
     """What runs already can't be stopped."""
 
     @task
@@ -61,11 +90,12 @@ def test_failed_flow_cancels_what_is_queued(task_runner, tally, gate):
 
     @flow(task_runner=task_runner)
     def run():
+        leave_id(tally.folder)
         for number in range(12):
             work.submit(number)
-        threading.Timer(0.5, gate.open).start()
         raise ValueError("no")
 
+    open_at_the_end(gate, tally.folder, lambda flow_run_id: server.flow_run(flow_run_id)["state_type"] == "FAILED")
     assert run(return_state=True).is_failed()
     gate.wait()
     started = eventually(lambda: len(list(tally.folder.glob("start-*"))), lambda count: count == 12, timeout_s=3)

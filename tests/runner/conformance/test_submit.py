@@ -119,7 +119,7 @@ def test_done_callback_gets_the_future_itself(task_runner, gate):
         future.add_done_callback(lambda ended: (seen.append(ended), called.set()))
         gate.open()
         future.wait()
-        assert called.wait(5)
+        assert called.wait(60)
         return seen == [future]
 
     assert run() is True
@@ -132,7 +132,7 @@ def test_done_callback_added_after_the_end_is_called(task_runner):
         future = identity.submit(1)
         future.wait()
         future.add_done_callback(lambda ended: called.set())
-        return called.wait(5)
+        return called.wait(60)
 
     assert run() is True
 

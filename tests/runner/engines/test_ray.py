@@ -28,7 +28,7 @@ from prefect_flowrun.engines.ray import RayEngine
 from prefect_flowrun.engines.ray_nodes import NoNodeError
 from prefect_flowrun.resources import Needs
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 MakeEngine = Callable[..., RayEngine]
 
 
@@ -162,7 +162,7 @@ def test_callback_is_called_at_once_if_the_task_has_ended(make_engine: MakeEngin
     future.add_done_callback(lambda: 1 / 0)  # and one that fails does not harm the next
     future.add_done_callback(called.set)
 
-    assert called.wait(5)
+    assert called.wait(PATIENCE_S)
 
 
 def test_task_of_a_lost_process_starts_again_and_knows_it(make_engine: MakeEngine) -> None:
@@ -337,7 +337,7 @@ engine = RayEngine.start_local()
 os.kill(os.getpid(), signal.SIGTERM)
 never = RayEngine(patience_s=60, owned=True, entry=lambda *_: time.sleep(3600)).submit(Call("never" + 37 * "-", b""))
 never._engine.close()
-print("ended" if never.wait(5) else "waits for ever", never.failure())
+print("ended" if never.wait(60) else "waits for ever", never.failure())
 engine.close()
 print("left" if not ray.is_initialized() else "still there")
 """
@@ -414,7 +414,7 @@ def _waiting() -> Callable[[Path | None], str]:
     """Return a function for the workers that waits for a file, if it gets one."""
 
     def wait_until(path: Path | None) -> str:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while path is not None and not path.exists():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{path} was not made")

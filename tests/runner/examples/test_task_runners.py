@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prefect_server import PrefectServer, eventually
+from prefect_server import FINAL, PrefectServer, eventually
 
 from flowrun_operator.api.flowrun import FlowRun
 from prefect_flowrun import ClusterTaskRunner
@@ -61,7 +61,7 @@ class Ran:
 
     def states(self, task_runs: int) -> list[str]:
         """States of its task runs, when so many have ended."""
-        return list(eventually(self._states, lambda found: len(found) >= task_runs and "RUNNING" not in found))
+        return list(eventually(self._states, lambda found: sum(state in FINAL for state in found) >= task_runs))
 
     def _printed(self) -> list[str]:
         lines = [line for run in self.flow_runs for line in self.server.logs(run)]

@@ -6,6 +6,7 @@ Everything else is real: payloads are packed, travel as bytes, and are run by th
 from __future__ import annotations
 
 import concurrent.futures
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ class StandInFuture:
 
     def __init__(self) -> None:
         self.inner: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.watched = threading.Event()
 
     def wait(self, timeout: float | None = None) -> bool:
         concurrent.futures.wait([self.inner], timeout)
@@ -42,6 +44,7 @@ class StandInFuture:
 
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         self.inner.add_done_callback(lambda _: fn())
+        self.watched.set()
 
 
 @dataclass
@@ -118,6 +121,7 @@ class StandInEngine:
         # A task that has begun may still be given up, as on a cluster, so it is not marked as running.
         try:
             if self.lose is not None:
+                future.watched.wait(60)  # so that callbacks are called from this thread, as a cluster calls them
                 raise self.lose
             outcome = worker.run(delivery(call.payload, states, self.open_parcels(call)), self.package)
         except BaseException as error:
@@ -141,7 +145,7 @@ def delivery(
     return Delivery(payload, states, open_parcel or {}.__getitem__, start or StandInStart(), "worker-0")
 
 
-def until(done: Callable[[], Any], timeout_s: float = 20) -> Any:
+def until(done: Callable[[], Any], timeout_s: float = 60) -> Any:
     """Wait until something is so; return the last answer, for the caller to assert on."""
     deadline = time.monotonic() + timeout_s
     while not (answer := done()) and time.monotonic() < deadline:

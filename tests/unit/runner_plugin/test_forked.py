@@ -56,4 +56,4 @@ def test_a_forked_process_that_is_killed_says_so(tmp_path):
     forked = Forked("sleeps", cwd=tmp_path, env={}, log=tmp_path / "log")
     assert forked.poll() is None
     forked.kill()
-    assert forked.wait(20) == -signal.SIGKILL
+    assert forked.wait(60) == -signal.SIGKILL

@@ -45,7 +45,7 @@ def test_F28_the_end_of_a_flow_does_not_wait_for_a_prefect_that_does_not_answer(
     driven = begin(drive, own_server, tmp_path, function, FLOWRUN_END_TIMEOUT_SECONDS="2")
     with frozen(own_server):
         (tmp_path / "gate").touch()
-        result = driven.finish(timeout=40)
+        result = driven.finish(timeout=60)
     assert (result["type"], result["reason"]) == ("CRASHED", "PrefectUnreachable")
     assert "The flow has ended, but Prefect did not record its end within 2 s" in result["message"]
     assert result["flowRunId"]
@@ -55,7 +55,7 @@ def test_F28_sigterm_ends_a_run_in_time_though_prefect_does_not_answer(drive, ow
     driven = begin(drive, own_server, tmp_path)
     with frozen(own_server):
         driven.process.send_signal(signal.SIGTERM)
-        result = driven.finish(timeout=20)
+        result = driven.finish(timeout=60)
     assert (result["type"], result["reason"]) == ("CRASHED", "Terminated")
 
 
@@ -73,9 +73,9 @@ def test_F28_a_prefect_that_comes_back_in_time_records_the_end(drive, own_server
 def test_F28_the_end_of_a_flow_does_not_wait_for_a_prefect_that_is_gone(drive, own_server, tmp_path):
     driven = begin(drive, own_server, tmp_path, FLOWRUN_END_TIMEOUT_SECONDS="2")
     own_server.process.terminate()
-    own_server.process.wait(20)
+    own_server.process.wait(60)
     (tmp_path / "gate").touch()
-    result = driven.finish(timeout=40)
+    result = driven.finish(timeout=60)
     assert (result["type"], result["reason"]) == ("CRASHED", "PrefectUnreachable")
 
 
@@ -97,7 +97,7 @@ def test_the_clock_runs_from_the_first_final_state_that_is_not_taken():
     clock = Clock(503, 503)
     clock.offer("COMPLETED")
     clock.offer("FAILED")
-    assert clock.over.wait(5)
+    assert clock.over.wait(60)
 
 
 @pytest.mark.parametrize(("state", "run"), [("RUNNING", RUN), ("COMPLETED", uuid.uuid4())])
@@ -108,8 +108,8 @@ def test_other_states_and_other_runs_start_no_clock(state, run):
 
 
 def test_an_answer_stops_the_clock_and_another_end_starts_it_again():
-    clock = Clock(201, 503, limit=0.2)
+    clock = Clock(201, 503, limit=1)
     clock.offer("FAILED")  # refused: the flow has retries
-    assert not clock.over.wait(0.4)
+    assert not clock.over.wait(1.2)
     clock.offer("COMPLETED")
-    assert clock.over.wait(5)
+    assert clock.over.wait(60)

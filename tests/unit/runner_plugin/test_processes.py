@@ -10,7 +10,9 @@ import textwrap
 import threading
 import time
 
+import psutil
 import pytest
+from prefect_server import eventually
 
 from prefect_flowrun import coordinators
 from prefect_flowrun.contract import Activation, ClusterContract
@@ -38,22 +40,25 @@ def test_a_coordinator_that_ends_unasked_is_told_at_once_with_its_name_and_exit_
     lost, told = [], threading.Event()
     running = coordinators.Coordinators(on_lost=lambda message: (lost.append(message), told.set()))
     running.start([cluster()])
-    assert told.wait(20)
+    assert told.wait(60)
     assert lost == ["The Dask scheduler of cluster 'default' ended unasked (exit code 7)"]
     assert running.check() == lost[0]
-    assert "[scheduler default] address in use\n" in capfd.readouterr().out
+    said = []  # by a thread that reads what the process prints
+    last_words = "[scheduler default] address in use\n"
+    eventually(lambda: said.append(capfd.readouterr().out), lambda _: last_words in "".join(said))
+    assert last_words in "".join(said)
 
 
 def test_stopping_is_not_a_loss_and_kills_what_does_not_listen(child):
-    child("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)")
+    child("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)")
     lost = []
     running = coordinators.Coordinators(on_lost=lost.append)
     running.start([cluster(), cluster(name="second")])
     time.sleep(0.5)
-    begin = time.monotonic()
+    processes = [child.process for child in running._children.values()]
     running.stop()
     running.stop()
-    assert time.monotonic() - begin < 10
+    assert all(process.poll() is not None for process in processes)  # they would sleep on
     assert (lost, running.check()) == ([], None)
 
 
@@ -99,8 +104,8 @@ def run_split(code):
 
 
 def test_pid_1_ends_with_the_exit_code_of_the_driver():
-    assert run_split("import sys; sys.exit(5)").wait(20) == 5
-    assert run_split("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").wait(20) == 128 + 9
+    assert run_split("import sys; sys.exit(5)").wait(60) == 5
+    assert run_split("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").wait(60) == 128 + 9
 
 
 def test_pid_1_passes_sigterm_on_to_the_driver():
@@ -112,7 +117,7 @@ def test_pid_1_passes_sigterm_on_to_the_driver():
     """)
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 4
+    assert process.wait(60) == 4
 
 
 def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
@@ -133,7 +138,7 @@ def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
     process = subprocess.Popen([sys.executable, "-u", "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 3
+    assert process.wait(60) == 3
 
 
 STUCK = """
@@ -155,27 +160,33 @@ def run_stuck(code):
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
 
 
+def cpu_s(pid):
+    used = psutil.Process(pid).cpu_times()
+    return used.user + used.system
+
+
 def test_sigterm_ends_a_process_whose_main_thread_runs_no_python_code():
     # One long call into C, during which no Python signal handler can run; it lets go of the interpreter's lock.
     process = run_stuck("import hashlib; hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2_000_000_000)")
     assert process.stdout.readline() == "up\n"
-    time.sleep(0.3)
+    began = cpu_s(process.pid)
+    assert eventually(lambda: cpu_s(process.pid) - began, lambda used: used > 0.5) > 0.5  # so it is in that call
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 6
+    assert process.wait(60) == 6
     assert process.stdout.read().startswith("Terminated")
 
 
 def test_a_request_from_inside_takes_the_same_road_and_keeps_its_reason():
     process = run_stuck("""
         from prefect_flowrun.contract import Reason
-        threading.Timer(0.2, shutdown.request, args=(Reason.COORDINATOR_LOST, "gone")).start()
         try:
+            threading.Timer(0.2, shutdown.request, args=(Reason.COORDINATOR_LOST, "gone")).start()
             time.sleep(60)
         except BaseException as error:
             print(type(error).__name__, flush=True)
         time.sleep(60)
     """)
-    assert process.wait(20) == 6
+    assert process.wait(60) == 6
     assert process.stdout.read().split("\n")[:3] == ["up", "Terminated", "CoordinatorLost gone"]
 
 
@@ -192,7 +203,7 @@ def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
         print(child.exitcode, shutdown.cause, flush=True)
         os._exit(0)
     """)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert process.stdout.read().split("\n")[1] == "-15 None"
 
 

@@ -58,8 +58,8 @@ def test_changes_are_announced_and_nothing_else(monkeypatch):
     said: queue.Queue[str] = queue.Queue()
     progress.announce(said.put, interval_s=0.01)
     counter.add(submitted=2)
-    assert said.get(timeout=20) == "task runs: 2 submitted, 0 ended"
+    assert said.get(timeout=60) == "task runs: 2 submitted, 0 ended"
     counter.add(ended=1)
     # No line of the same content in between.
-    assert said.get(timeout=20) == "task runs: 2 submitted, 1 ended"
+    assert said.get(timeout=60) == "task runs: 2 submitted, 1 ended"
     assert said.empty()

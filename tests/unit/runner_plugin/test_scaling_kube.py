@@ -91,7 +91,7 @@ def test_the_log_is_told_why_a_cluster_waits_and_only_what_is_new(api, clusters,
 
 
 def _wait(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

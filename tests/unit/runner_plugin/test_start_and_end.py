@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 import types
 
 from prefect import flow_engine
@@ -29,10 +28,11 @@ def test_the_end_of_a_sync_flow_does_not_wait_for_the_heartbeat_thread(monkeypat
         _build_heartbeat_event_template=lambda: ({}, []),
         _emit_flow_run_heartbeat=lambda *_: None,
     )
-    begin = time.monotonic()
+    joined = []
+    monkeypatch.setattr(threading.Thread, "join", lambda *_, **__: joined.append(1))
     with flow_engine._send_heartbeats(engine):
-        time.sleep(0.05)
-    assert time.monotonic() - begin < 0.5
+        pass
+    assert not joined
 
 
 def test_a_prefect_without_that_function_is_left_as_it_is(monkeypatch):
@@ -51,7 +51,7 @@ def test_the_engine_is_imported_before_the_first_submit(monkeypatch):
     imported = threading.Event()
     monkeypatch.setattr(connections.importlib, "import_module", lambda name: imported.set())
     connections.import_engines([cluster("Dask")])
-    assert imported.wait(5)
+    assert imported.wait(60)
 
 
 def test_an_engine_that_cannot_be_imported_is_left_to_the_first_submit(monkeypatch, capfd):
@@ -59,6 +59,6 @@ def test_an_engine_that_cannot_be_imported_is_left_to_the_first_submit(monkeypat
     connections.import_engines([cluster("Dask"), cluster("Ray")])
     for thread in threading.enumerate():
         if thread.name == "flowrun-import":
-            thread.join(5)
+            thread.join(60)
     assert "no.such.module" not in sys.modules
     assert capfd.readouterr().err == ""

@@ -52,7 +52,7 @@ def kill(driven):
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     for worker in driven.workers:
-        worker.wait(20)
+        worker.wait(60)
 
 
 def again(drive, first, attempt, **environment):
@@ -103,7 +103,7 @@ def test_a_crash_is_final_for_the_attempt_that_had_it_and_not_for_the_next(drive
     first = drive("attempts.py:waits_for_the_gate", {"folder": str(tmp_path)}, clusters=())
     first.wait_for_file(tmp_path / "held")
     first.process.send_signal(signal.SIGTERM)
-    crashed = first.finish(timeout=20)
+    crashed = first.finish(timeout=60)
     assert (crashed["type"], crashed["reason"]) == ("CRASHED", "Terminated")
     restarted = again(drive, first, "1")
     assert restarted.finish()["type"] == "CRASHED"

@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 from operator_testing.fake_api import FakeApi
+from operator_testing.settle import settle
 
 from flowrun_operator.election.election import Election, LeaseLostError, Terms, Unelected
 from flowrun_operator.kube.errors import ApiError
@@ -72,7 +73,7 @@ class Place:
     async def join(self, name: str) -> Candidate:
         candidate = Candidate(self, name)
         self.candidates.append(candidate)
-        await self._settle()
+        await settle()
         return candidate
 
     async def pass_time(self, seconds: float) -> None:
@@ -80,7 +81,7 @@ class Place:
             self.seconds += 0.25
             for candidate in self.candidates:
                 candidate.wake()
-            await self._settle()
+            await settle()
             assert sum(candidate.may_write for candidate in self.candidates) <= 1, "two may write"
 
     async def until_leading(self, candidate: Candidate, limit_s: float) -> float:
@@ -93,11 +94,6 @@ class Place:
     @property
     def holder(self) -> str | None:
         return self.api.objects["Lease", NAMESPACE, NAME]["spec"].get("holderIdentity")
-
-    @staticmethod
-    async def _settle() -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
 
 
 @pytest.fixture

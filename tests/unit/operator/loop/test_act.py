@@ -5,6 +5,7 @@ import pytest
 from operator_testing.builders import NAMESPACE, NOW, RUN_UID, raw_pod, rfc
 from operator_testing.fake_api import FakeApi
 from operator_testing.faults import Fault, Request, conflict, too_many
+from operator_testing.settle import settle
 from operator_testing.world import FakePrefect
 
 from flowrun_operator.api.flowrun import PrefectFlowRun
@@ -309,11 +310,11 @@ async def test_F28_a_slow_prefect_holds_up_nobody_and_is_asked_once_at_a_time(st
         return PrefectFlowRun(id="late")
 
     stage.prefect.find = find
-    await asyncio.wait_for(stage.act(LOOK_UP), 1)
-    await asyncio.wait_for(stage.act(LOOK_UP), 1)
+    await asyncio.wait_for(stage.act(LOOK_UP), 20)
+    await asyncio.wait_for(stage.act(LOOK_UP), 20)
     assert len(asked) == 1
     answer.set()
-    await asyncio.sleep(0.01)
+    await settle()
     assert stage.cache.flow_runs[RUN_UID][1].id == "late"
 
 
@@ -355,11 +356,11 @@ async def test_F28_a_slow_report_is_made_once_at_a_time_and_let_go_when_the_next
 
     stage.prefect.report_wait = report
     waiting = ReportToPrefect(1, "http://p/api", Waiting.AWAITING_RETRY, "killed")
-    await asyncio.wait_for(stage.act(waiting, waiting), 1)
+    await asyncio.wait_for(stage.act(waiting, waiting), 20)
     assert begun == ["AwaitingRetry"]
     await stage.act(DropReport())
     answer.set()
-    await asyncio.sleep(0.01)
+    await settle()
     assert stage.cache.told == {}
 
 

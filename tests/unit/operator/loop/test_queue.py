@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from operator_testing.settle import settle
 
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue, back_off_s
@@ -170,22 +171,22 @@ async def test_F30_a_thousand_failures_do_not_overflow(queue):
 async def test_a_waiting_worker_is_woken_by_a_put():
     queue = WorkQueue()
     getting = asyncio.create_task(queue.get())
-    await asyncio.sleep(0.01)
+    await settle()
     queue.put(A)
-    assert await asyncio.wait_for(getting, 1) == A
+    assert await asyncio.wait_for(getting, 20) == A
 
 
 async def test_a_waiting_worker_is_woken_when_its_time_has_come():
     queue = WorkQueue()
     queue.put(B, 60)
     queue.put(A, 0.02)
-    assert await asyncio.wait_for(queue.get(), 1) == A
+    assert await asyncio.wait_for(queue.get(), 20) == A
 
 
 async def test_two_waiting_workers_get_two_keys():
     queue = WorkQueue()
     both = [asyncio.create_task(queue.get()) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    await settle()
     queue.put(A)
     queue.put(B)
-    assert set(await asyncio.wait_for(asyncio.gather(*both), 1)) == {A, B}
+    assert set(await asyncio.wait_for(asyncio.gather(*both), 20)) == {A, B}

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from operator_testing.builders import NAMESPACE
+from operator_testing.settle import settle
 from operator_testing.world import World
 
 from flowrun_operator.kube.errors import ApiError
@@ -11,13 +12,13 @@ from flowrun_operator.wiring import keys_of
 
 @pytest.fixture
 def world(monkeypatch) -> World:
-    monkeypatch.setattr(resync, "_PERIOD_S", 0.01)
+    monkeypatch.setattr(resync, "_PERIOD_S", 0)
     return World(monkeypatch)
 
 
-async def resync_for(world: World, namespaces: list[str], seconds: float = 0.05) -> None:
+async def resync_some_times(world: World, namespaces: list[str]) -> None:
     task = asyncio.create_task(resync.resync_forever(world.api, world.cache, world.queue, namespaces, keys_of))
-    await asyncio.sleep(seconds)
+    await settle()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -32,7 +33,7 @@ async def test_F07_a_deletion_that_no_watch_told_of_is_noticed(world, namespaces
     world.api.listeners = listeners
     await world.work()
     assert world.api.names("Service") == []
-    await resync_for(world, namespaces)
+    await resync_some_times(world, namespaces)
     await world.work()
     assert world.api.names("Service") == ["etl-1-default"]
 
@@ -42,7 +43,7 @@ async def test_F07_a_change_that_no_watch_told_of_is_noticed(world):
     await world.work()
     world.api.listeners = []
     world.set_spec(cancel=True)
-    await resync_for(world, [])
+    await resync_some_times(world, [])
     await world.work()
     assert world.status["state"] == "Cancelled"
 
@@ -50,7 +51,7 @@ async def test_F07_a_change_that_no_watch_told_of_is_noticed(world):
 async def test_other_namespaces_are_left_alone(world):
     world.apply()
     await world.work()
-    await resync_for(world, ["elsewhere"])
+    await resync_some_times(world, ["elsewhere"])
     assert world.cache.get("FlowRun", NAMESPACE, "etl") is not None
 
 
@@ -66,5 +67,5 @@ async def test_F08_a_resync_that_fails_is_tried_again(world, error):
         return await works(kind, namespace, **query)
 
     world.api.list = list_
-    await resync_for(world, [], 0.1)
+    await resync_some_times(world, [])
     assert len(calls) > 1

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from operator_testing.builders import NAMESPACE, raw_run
+from operator_testing.settle import settle
 
 from flowrun_operator.__main__ import act
 from flowrun_operator.election.election import LeaseLostError
@@ -94,10 +95,10 @@ async def test_F05_nothing_is_worked_on_before_the_lease_is_ours_or_after_it_was
     cache, queue = standby()
     election, worker = Election(), Worker()
     acting = asyncio.create_task(act(election, worker, cache, queue))
-    await asyncio.sleep(0.01)
+    await settle()
     assert (worker.running, queue.accepting) == (False, False)
     election.acquired.set()
-    await asyncio.sleep(0.01)
+    await settle()
     assert (worker.running, queue.accepting) == (True, True)
     election.lost.set()
     with pytest.raises(LeaseLostError):

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_client, get_run_logger, runtime, task
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import CrashedRun
 from prefect.futures import wait
 
@@ -23,6 +24,21 @@ def wait_for(path):
     deadline = time.monotonic() + 60
     while not Path(path).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def wait_until_recorded(count):
+    """Wait until Prefect has the ends of so many task runs: events that a killed worker has not sent yet are lost."""
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[runtime.flow_run.id]))
+    deadline = time.monotonic() + 60
+    with get_client(sync_client=True) as client:
+
+        def ended():
+            runs = client.read_task_runs(flow_run_filter=mine)
+            return sum(run.state is not None and run.state.is_final() for run in runs)  # at first they have no state
+
+        while ended() < count:
+            assert time.monotonic() < deadline, "Prefect has not recorded them"
+            time.sleep(0.05)
 
 
 @task
@@ -47,6 +63,7 @@ def with_one_worker(folder):
     gate = Path(folder) / "gate"
     early = counted.submit(folder, "early")
     early.wait()
+    wait_until_recorded(1)
     doomed = ends_its_worker.submit(folder, "doomed", gate)
     # Tasks that ask for resources go to a worker at once, where they queue.
     with needs(num_cpus=1):
@@ -77,9 +94,9 @@ def by_the_runners_option(folder):
 
 @flow
 def with_two_workers(folder):
-    others = [counted.submit(folder, f"other-{number}") for number in range(8)]
+    wait([counted.submit(folder, f"other-{number}") for number in range(8)])
+    wait_until_recorded(8)
     assert by_the_tasks_retries(folder) == "by-task survived"
-    wait(others)
     by_the_runners_option(folder)
 
 
