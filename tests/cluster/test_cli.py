@@ -167,6 +167,10 @@ def test_F24_ctrl_c_cancels_the_run_and_its_tasks(ns: Cluster, file: Callable[..
     assert ns.wait_result("r", 10)["reason"] == "Cancelled"
     wait_cancelled(ns, flow_run_id)
     ns.wait_clean("r", 10)
+    ns.wait_for(lambda: ns.driver("r") is None, 20, "the driver has gone")
+    exit_code, output = Command(ns, "logs", "r").ended()
+    assert exit_code == 2
+    assert "r has no driver (any more)" in output
 
 
 def test_F24_a_second_ctrl_c_leaves_the_end_to_the_cluster(ns: Cluster, file: Callable[..., str]) -> None:

@@ -132,7 +132,8 @@ def logs(
         if everything or not view.is_of_a_coordinator(line):
             console.print(line, markup=False, soft_wrap=True)
 
-    DriverLog(cluster, name, say).read()
+    if not DriverLog(cluster, name, say).read():
+        raise Problem(f"{name} has no driver (any more), and so no log; what Prefect has of it stays there")
     return 0
 
 

@@ -41,31 +41,36 @@ class DriverLog:
         self._thread.join(_REST_S)
 
     def _follow(self) -> None:
-        try:
-            last = False
-            while not last:
-                last = self._over.wait(_POLL_S)
+        last = False
+        while not last:
+            last = self._over.wait(_POLL_S)
+            try:
                 self.read()
-        except Problem as problem:  # the run goes on without its log, for want of a right for example
-            self._say(f"flowrun: no more log: {problem}")
+            except (Unreachable, Gone):
+                continue  # the server is back in a moment; or the pod has gone with its run
+            except Problem as problem:  # the run goes on without its log, for want of a right for example
+                self._say(f"flowrun: no log: {problem}")
+                return
 
-    def read(self) -> None:
+    def read(self) -> bool:
         """Read each driver's log to its end, or to where it breaks off; a next call goes on there.
 
+        Returns:
+            whether there is any driver.
+
         Raises:
-            Problem: the user may not, for example.
+            Problem: the cluster does not give the logs.
         """
-        try:
-            for pod in self._cluster.drivers(self._run):
-                if _started(pod) and pod["metadata"]["uid"] not in self._read:
-                    self._read_one(pod)
-        except (Unreachable, Gone):
-            return  # it is back in a moment, or the pod has gone with its run
+        drivers = self._cluster.drivers(self._run)
+        for pod in drivers:
+            if _started(pod) and pod["metadata"]["uid"] not in self._read:
+                self._read_one(pod)
+        return bool(drivers)
 
     def _read_one(self, pod: dict[str, Any]) -> None:
         uid = pod["metadata"]["uid"]
         for time, text in self._cluster.log(pod["metadata"]["name"]):
-            if time > self._until.get(uid, ""):
+            if time > self._until.get(uid, ""):  # the kubelet writes times of a fixed width
                 self._until[uid] = time
                 self._say(text)
         if _ended(pod):
