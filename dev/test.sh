@@ -37,7 +37,9 @@ that_are() { awk -v words="$1" '$1 ~ "^(" words ")$" && $2 !~ /:$/ { print $2 }'
 second_try() {
     local name failed
     for name in $(that_are FAILED); do
-        failed=$(grep -cE '^(FAILED|ERROR) ' ".local/log/tier-$name.log")
+        failed=$(grep -cE '^(FAILED|ERROR) tests/[^ ]*::' ".local/log/tier-$name.log")
+        # A module that could not be read: none of its tests, nor of the others', has run.
+        if grep -qE '^ERROR tests/[^: ]*( |$)' ".local/log/tier-$name.log"; then continue; fi
         if [ ! -d ".local/pytest/$name" ] || [ "$failed" -lt 1 ] || [ "$failed" -gt 5 ]; then continue; fi
         printf '\n== %s, a second try\n' "$name"
         pytest "tests/$name" -o cache_dir="$PWD/.local/pytest/$name" --last-failed --last-failed-no-failures none &&
@@ -52,7 +54,7 @@ failures() {
         log=.local/log/tier-$name.log
         printf '\n== failures of %s\n' "$name"
         grep '^E   ' "$log" | tail -n 40 | cut -c1-300
-        grep -E '^(FAILED|ERROR) ' "$log" | cut -c1-300 || tail -n 5 "$log"
+        grep -E '^(FAILED|ERROR) tests/' "$log" | cut -c1-300 || tail -n 5 "$log"
     done
 }
 

@@ -15,7 +15,7 @@ from prefect_flowrun.cli.cluster import Cluster, connect
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.follow import Follower
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
-from prefect_flowrun.cli.problem import Exists, Problem
+from prefect_flowrun.cli.problem import Exists, Problem, Unreachable
 
 EXIT_PROBLEM = 2
 
@@ -25,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Without emoji codes: `fd00:a:b` is an address.
+console = Console(highlight=False, emoji=False)
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 Name = Annotated[str, typer.Argument(help="Name of the FlowRun.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's.")]
@@ -69,19 +70,17 @@ def run(
 
     Ends with 0 if the flow completed, 1 if it did not, 130 if it was cancelled by Ctrl-C.
     """
-    with caught() as interrupts:
-        found = manifests.read(file)
-        if name:
-            manifests.rename(found.flow_run, name)
-        manifests.set_parameters(found.flow_run, param or [])
-        cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
-        for manifest in found.others:
-            cluster.apply(manifest)
-        if interrupts.asked:
-            return EXIT_INTERRUPTED
+    found = manifests.read(file)
+    if name:
+        manifests.rename(found.flow_run, name)
+    manifests.set_parameters(found.flow_run, param or [])
+    cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
+    for manifest in found.others:
+        cluster.apply(manifest)
+    with caught() as interrupts:  # from here on there may be a run to cancel
         created = _create(cluster, found.flow_run, replace)
         console.print(f"{_kind_and_name(created)} created", markup=False)
-        if detach:
+        if detach and not interrupts.asked:
             return 0
         return Follower(cluster, created, console, interrupts, cancels=True, everything=everything).until_end()
 
@@ -126,13 +125,13 @@ def logs(
 ) -> int:
     """Print the drivers' logs of a run; of an active one until its attempt ends."""
     cluster = connect(kubeconfig, context, namespace)
-    cluster.get(name)
+    found = cluster.get(name)
 
     def say(line: str) -> None:
         if everything or not view.is_of_a_coordinator(line):
             console.print(line, markup=False, soft_wrap=True)
 
-    if not DriverLog(cluster, name, say).read():
+    if not DriverLog(cluster, found["metadata"]["uid"], say).read_to_end():
         raise Problem(f"{name} has no driver (any more), and so no log; what Prefect has of it stays there")
     return 0
 
@@ -155,6 +154,8 @@ def list_(
 def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[str, Any]:
     try:
         return cluster.create(flow_run)
+    except (Unreachable, KeyboardInterrupt) as interruption:
+        raise Problem(f"{interruption or 'interrupted'}; the run may be there all the same: flowrun list") from None
     except Exists as problem:
         name = flow_run["metadata"]["name"]
         if not replace:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from prefect_flowrun.cli.problem import Problem, Unreachable, explain
 
@@ -23,7 +25,7 @@ GROUP, VERSION, PLURAL = "flowrun.dev", "v1alpha1", "flowruns"
 KIND = f"{PLURAL}.{GROUP}"
 _TIMEOUT_S = 15.0
 # A log that is silent for so long is asked for anew: the connection may be dead.
-_SILENCE_S = 600.0
+_SILENCE_S = 60.0
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -121,36 +123,41 @@ class Cluster:
             options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
             self._call(self._objects.delete_namespaced_custom_object, *self._scope, name, body=options)
 
-    def drivers(self, run: str) -> list[Raw]:
+    def drivers(self, run_uid: str) -> list[Raw]:
         """Return the driver pods of a run, the first attempt's first.
 
         Raises:
             Problem: the cluster does not tell.
         """
-        selector = f"flowrun.dev/run={run},flowrun.dev/role=driver"
-        with asking(f"list pods of {run}"):
+        selector = f"flowrun.dev/run-uid={run_uid},flowrun.dev/role=driver"
+        with asking("list the run's pods"):
             found = self._core.list_namespaced_pod(self.namespace, label_selector=selector, _request_timeout=_TIMEOUT_S)
         pods: list[Raw] = self._api.sanitize_for_serialization(found)["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    def log(self, pod: str) -> Iterator[tuple[str, str]]:
-        """Follow the log of a driver to its end, from its beginning.
+    def log(self, pod: str, since_s: int | None = None) -> Iterator[tuple[str, str]]:
+        """Follow the log of a driver to its end, or until it is silent for a minute.
+
+        Args:
+            pod: the driver's.
+            since_s: how far back to begin, in seconds; None: at the beginning.
 
         Yields:
-            time and text of a line.
+            time and text of a line; of one that the kubelet itself has to say the time is empty.
 
         Raises:
             Problem: the cluster does not give it, or not any more.
         """
-        with asking(f"logs of pod {pod}"):
+        since = {} if since_s is None else {"since_seconds": since_s}
+        with asking(f"logs of pod {pod}"), suppress(ReadTimeoutError):
             stream = self._core.read_namespaced_pod_log(
-                pod, self.namespace, container="flowrun", follow=True, timestamps=True,
+                pod, self.namespace, container="flowrun", follow=True, timestamps=True, **since,
                 _preload_content=False, _request_timeout=(_TIMEOUT_S, _SILENCE_S),
             )  # fmt: skip
             with stream:
                 for line in _lines(stream):
                     time, _, text = line.partition(" ")
-                    yield time, text
+                    yield (time, text) if time[:4].isdigit() else ("", line)
 
     def _call(self, request: Callable[..., Any], *args: Any, **more: Any) -> Raw:
         answer: Raw = request(*args, _request_timeout=_TIMEOUT_S, **more)
@@ -170,16 +177,27 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
     """
     configuration = client.Configuration()
     try:
-        if kubeconfig is None and context is None and _SERVICE_ACCOUNT_NAMESPACE.exists():
+        if (
+            kubeconfig is None
+            and context is None
+            and not _kubeconfig_is_there()
+            and _SERVICE_ACCOUNT_NAMESPACE.exists()
+        ):
             config.load_incluster_config(client_configuration=configuration)
             namespace = namespace or _SERVICE_ACCOUNT_NAMESPACE.read_text()
         else:
             config.load_kube_config(kubeconfig, context, client_configuration=configuration)
             namespace = namespace or _namespace_of(kubeconfig, context)
+    except yaml.YAMLError as error:
+        raise Problem("no cluster: the kubeconfig is not valid YAML") from error
     except (config.ConfigException, OSError) as error:
         raise Problem(f"no cluster: {error}; set KUBECONFIG or give --kubeconfig") from error
     configuration.retries = 0  # whoever follows a run asks again; anybody else is told
     return Cluster(client.ApiClient(configuration), namespace)
+
+
+def _kubeconfig_is_there() -> bool:
+    return bool(os.environ.get("KUBECONFIG")) or Path("~/.kube/config").expanduser().exists()
 
 
 def _namespace_of(kubeconfig: str | None, context: str | None) -> str:

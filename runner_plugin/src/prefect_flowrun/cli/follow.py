@@ -14,7 +14,7 @@ from prefect_flowrun.cli import view
 from prefect_flowrun.cli.cluster import Cluster
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, Interrupts
-from prefect_flowrun.cli.problem import Gone, Unreachable
+from prefect_flowrun.cli.problem import Gone, Problem, Unreachable
 
 Raw = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Follower:
         self._told = ""
         self._page = ""
         self._cancelled = False
-        self._log = DriverLog(cluster, self._name, self._say_log)
+        self._log = DriverLog(cluster, self._uid, self._say_log)
 
     def until_end(self) -> int:
         """Tell the run's story until it ends.
@@ -75,9 +75,13 @@ class Follower:
                 self._say(f"{self._name} was deleted")
                 return EXIT_INTERRUPTED if self._cancelled else FAILED
             except KeyboardInterrupt:
-                fate = "is being cancelled" if self._cancelled else "is not cancelled"
-                self._say(f"left; {self._name} {fate}: flowrun watch {self._name}")
+                if self._cancelled:
+                    self._say(f"left; {self._name} is being cancelled: flowrun watch {self._name}")
+                else:
+                    self._say(f"left; {self._name} may not be cancelled: flowrun cancel {self._name}")
                 raise
+            except Problem as problem:
+                raise Problem(f"{problem}; {self._name} goes on") from problem
             if run is None:
                 return EXIT_INTERRUPTED
             self._log.finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +10,14 @@ from types import FrameType
 
 # The way out of a shell's command that was interrupted: 128 + SIGINT.
 EXIT_INTERRUPTED = 130
+_STEP_S = 0.05
 
 
 class Interrupts:
     """Whether Ctrl-C was pressed."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    @property
-    def asked(self) -> bool:
-        """Whether it was."""
-        return self._asked.is_set()
+        self.asked = False
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until Ctrl-C is pressed for the first time.
@@ -30,10 +25,10 @@ class Interrupts:
         Args:
             seconds: longest time.
         """
-        if self.asked:
-            time.sleep(seconds)
-        else:
-            self._asked.wait(seconds)
+        # No Event: its lock might be held in this very thread when the signal comes.
+        before, end = self.asked, time.monotonic() + seconds
+        while self.asked == before and (left_s := end - time.monotonic()) > 0:
+            time.sleep(min(left_s, _STEP_S))
 
     def take(self, _number: int, _frame: FrameType | None) -> None:
         """Take a signal.
@@ -43,7 +38,7 @@ class Interrupts:
         """
         if self.asked:
             raise KeyboardInterrupt
-        self._asked.set()
+        self.asked = True
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,18 @@ FLOW_RUN = ("flowrun.dev/v1alpha1", "FlowRun")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: a date is a string."""
+    """YAML as Kubernetes reads it: dates and times are strings, and `1e3` is a number."""
 
 
+_DATES_AND_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "int", "float")}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _DATES_AND_NUMBERS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_INT = re.compile(r"[-+]?(0b[01]+|0x[0-9a-fA-F]+|0o?[0-7]+|0|[1-9][0-9]*)$")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
 @dataclass
@@ -67,15 +73,27 @@ def parse(text: str, path: str) -> Manifests:
     """
     try:
         documents = [item for item in yaml.load_all(text, Loader=_Loader) if item is not None]
-    except yaml.YAMLError as error:
-        raise Problem(f"{path}: not valid YAML: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        # Not the whole error: it quotes the file, which may hold secrets.
+        mark = error.problem_mark
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise Problem(f"{path}: not valid YAML{where}: {error.problem}") from None
+    except (yaml.YAMLError, ValueError):
+        raise Problem(f"{path}: not valid YAML") from None
     for number, document in enumerate(documents, 1):
-        if not isinstance(document, dict) or not all(map(document.get, ("apiVersion", "kind", "metadata"))):
+        if not _is_object(document):
             raise Problem(f"{path}: document {number} is no Kubernetes object: apiVersion, kind or metadata is missing")
     runs = [item for item in documents if item["kind"] == FLOW_RUN[1] and item["apiVersion"].startswith("flowrun.dev/")]
     if len(runs) != 1:
         raise Problem(f"{path}: holds {len(runs)} FlowRuns; `flowrun run` starts exactly one (kubectl apply takes any)")
     return Manifests(runs[0], [item for item in documents if item is not runs[0]])
+
+
+def _is_object(document: Any) -> bool:
+    if not isinstance(document, dict):
+        return False
+    types = {"apiVersion": str, "kind": str, "metadata": dict}
+    return all(document.get(field_) and isinstance(document[field_], type_) for field_, type_ in types.items())
 
 
 def rename(flow_run: Raw, name: str) -> None:
@@ -118,7 +136,7 @@ def set_parameters(flow_run: Raw, assignments: Sequence[str]) -> None:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise Problem(f"--param {assignment}: write it as NAME=VALUE")
+            raise Problem("--param: write it as NAME=VALUE")
         _parameters(flow_run)[name] = _value(value)
 
 

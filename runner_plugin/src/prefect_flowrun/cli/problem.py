@@ -42,7 +42,7 @@ def explain(error: ApiException, what: str) -> Problem:
         kind = Gone
     elif status == HTTPStatus.CONFLICT and _said(error, "reason") == "AlreadyExists":
         kind = Exists
-    elif status in {0, HTTPStatus.TOO_MANY_REQUESTS} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status in {0, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = Unreachable
     return kind(f"{what}: {text}")
 

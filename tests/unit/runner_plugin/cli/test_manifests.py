@@ -30,6 +30,8 @@ def test_the_flow_run_is_found_among_what_it_needs() -> None:
         ("hello", "document 1 is no Kubernetes object"),
         (f"{RUN}---\nkind: ConfigMap\n", "document 2 is no Kubernetes object"),
         (f"{RUN}---\napiVersion: v1\nkind: Secret\nmetadata:\n", "document 2 is no Kubernetes object"),
+        (CODE.replace("{name: code}", "etl"), "document 1 is no Kubernetes object"),
+        (CODE.replace("v1", "1"), "document 1 is no Kubernetes object"),
     ],
 )
 def test_another_file_is_refused_with_its_name_and_the_reason(text: str, says: str) -> None:
@@ -37,9 +39,35 @@ def test_another_file_is_refused_with_its_name_and_the_reason(text: str, says: s
         manifests.parse(text, "f.yaml")
 
 
-def test_a_date_is_a_string_as_for_kubernetes() -> None:
-    text = RUN.replace("'f.py:f'", "'f.py:f', parameters: {day: 2026-11-22, n: 3}")
-    assert manifests.parse(text, "f.yaml").flow_run["spec"]["flow"]["parameters"] == {"day": "2026-11-22", "n": 3}
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("2026-11-22", "2026-11-22"),
+        ("12:30", "12:30"),
+        ("12:30:00", "12:30:00"),
+        ("3", 3),
+        ("-3", -3),
+        ("0x1f", 31),
+        ("0b_", "0b_"),
+        ("1.5", 1.5),
+        ("1e3", 1000),
+        ("1.2.3", "1.2.3"),
+        ("true", True),
+        ("'3'", "3"),
+    ],
+)
+def test_a_value_is_read_as_kubernetes_reads_it(written: str, value: object) -> None:
+    text = RUN.replace("'f.py:f'", f"'f.py:f', parameters: {{x: {written}}}")
+    read = manifests.parse(text, "f.yaml").flow_run["spec"]["flow"]["parameters"]["x"]
+    assert (read, type(read) is bool) == (value, type(value) is bool)
+    assert isinstance(read, str) == isinstance(value, str)
+
+
+def test_a_broken_file_is_told_by_its_place_and_without_its_values() -> None:
+    with pytest.raises(Problem) as caught:
+        manifests.parse("kind: Secret\nstringData:\n  password: hunter2: x\n", "f.yaml")
+    assert "line 3" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ CASES = [
     ("no such kind", answer(404, "the server could not find the requested resource"), Problem, "install the chart"),
     ("no such path", ApiException(404, "Not Found", body="404 page not found\n"), Problem, "install the chart"),
     ("taken", answer(409, "already exists", "AlreadyExists", name="etl"), Exists, "already exists"),
-    ("changed", answer(409, "the object has been modified", "Conflict"), Problem, "modified"),
+    ("changed", answer(409, "the object has been modified", "Conflict"), Unreachable, "modified"),
     ("no right", answer(403, 'User "jane" cannot create'), Problem, 'you may not: User "jane" cannot create'),
     ("no user", answer(401, "Unauthorized"), Problem, "who you are"),
     ("refused", answer(422, "spec.flow.entrypoint: write it as"), Problem, "etl: spec.flow.entrypoint: write it as"),
