@@ -401,11 +401,9 @@ async def test_F29_the_crd_of_a_later_version_comes_and_goes_while_a_run_is_acti
             await asyncio.sleep(0.1)  # the schema is not in force yet
         lane.kill_operator()
         lane.start_operator()
-        generation = (await user.must("PATCH", etl, {"spec": {"ttlSecondsAfterFinished": 600}}))["metadata"][
-            "generation"
-        ]
+        changed = await user.must("PATCH", etl, {"spec": {"ttlSecondsAfterFinished": 600}})
         async with asyncio.timeout(45):
-            while (await stored())["status"].get("observedGeneration") != generation:
+            while (await stored())["status"].get("observedGeneration") != changed["metadata"]["generation"]:
                 await asyncio.sleep(0.1)
         assert (await stored())["spec"]["later"] == "x"
     finally:

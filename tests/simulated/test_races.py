@@ -7,6 +7,14 @@ from operator_testing.invariants import Invariants
 from operator_testing.world import World
 
 
+def every_status(verb, kind, name):
+    return conflict() if (verb, kind) == ("patch", "FlowRun") else None
+
+
+def nothing(verb, kind, name):
+    return None
+
+
 async def test_F14_a_job_deleted_before_its_attempt_is_recorded_is_not_made_anew(monkeypatch):
     world = World(monkeypatch)
     invariants = Invariants(world)
@@ -23,13 +31,13 @@ async def test_F14_a_job_deleted_while_its_attempt_can_not_be_recorded_is_not_ma
     world = World(monkeypatch)
     invariants = Invariants(world)
     world.apply(retryPolicy={"maxInfrastructureRetries": retries})
-    world.api.refuse = lambda verb, kind, name: conflict() if (verb, kind) == ("patch", "FlowRun") else None
+    world.api.refuse = every_status
     await world.work()
     await world.pass_time(lives_s)
     world.api.terminate(world.api.objects["Job", NAMESPACE, "etl-1"])
     await world.pass_time(5)
     assert not world.status.get("attempts")
-    world.api.refuse = lambda verb, kind, name: None
+    world.api.refuse = nothing
     world.nodes.end_driver(2)
     await world.pass_time(40)
     assert invariants.broken == []
@@ -41,12 +49,12 @@ async def test_F14_a_job_deleted_while_the_operator_is_away_is_not_made_anew_if_
     world = World(monkeypatch)
     invariants = Invariants(world)
     world.apply()
-    world.api.refuse = lambda verb, kind, name: conflict() if (verb, kind) == ("patch", "FlowRun") else None
+    world.api.refuse = every_status
     await world.pass_time(1)
     world.stop_operator()
     world.api.terminate(world.api.objects["Job", NAMESPACE, "etl-1"])
     world.nodes.collect()
-    world.api.refuse = lambda verb, kind, name: None
+    world.api.refuse = nothing
     world.start_operator()
     await world.pass_time(5)
     assert invariants.broken == []
@@ -57,12 +65,12 @@ async def test_F23_a_suspended_attempt_is_recorded_before_its_job_goes(monkeypat
     world = World(monkeypatch)
     invariants = Invariants(world)
     world.apply()
-    world.api.refuse = lambda verb, kind, name: conflict() if (verb, kind) == ("patch", "FlowRun") else None
+    world.api.refuse = every_status
     await world.pass_time(1)
     world.set_spec(suspend=True)
     await world.pass_time(2)
     assert world.api.names("Job") == ["etl-1"]
-    world.api.refuse = lambda verb, kind, name: None
+    world.api.refuse = nothing
     await world.pass_time(10)
     world.start_operator()
     assert world.api.names("Job") == []

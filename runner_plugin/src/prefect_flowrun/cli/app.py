@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from prefect_flowrun.cli import manifests, view
-from prefect_flowrun.cli.cluster import Cluster, connect
+from prefect_flowrun.cli.cluster import KIND, Cluster, connect
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.follow import Follower
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
@@ -25,9 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# Without emoji codes: `fd00:a:b` is an address.
-console = Console(highlight=False, emoji=False)
-errors = Console(stderr=True, highlight=False, emoji=False)
+# Text is told as it is: `fd00:a:b` is an address and no emoji, `[head gpu]` no markup.
+console = Console(highlight=False, emoji=False, markup=False)
+errors = Console(stderr=True, highlight=False, emoji=False, markup=False)
 
 Name = Annotated[str, typer.Argument(help="Name of the FlowRun.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's.")]
@@ -44,7 +44,7 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
         try:
             code = function(*args, **options)
         except Problem as problem:
-            errors.print(f"flowrun: {problem}", style="red", markup=False, soft_wrap=True)
+            errors.print(f"flowrun: {problem}", style="red", soft_wrap=True)
             code = EXIT_PROBLEM
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
@@ -79,7 +79,7 @@ def run(
         cluster.apply(manifest)
     with caught() as interrupts:  # from here on there may be a run to cancel
         created = _create(cluster, found.flow_run, replace)
-        console.print(f"{_kind_and_name(created)} created", markup=False)
+        console.print(f"{_kind_and_name(created)} created")
         if detach and not interrupts.asked:
             return 0
         return Follower(cluster, created, console, interrupts, cancels=True, everything=everything).until_end()
@@ -111,7 +111,7 @@ def cancel(name: Name, namespace: Namespace = None, context: Context = None, kub
     if (result := view.result(found)) is not None:
         raise Problem(f"{name} has ended already ({result.reason}); there is nothing to cancel")
     cluster.cancel(name)
-    console.print(f"{_kind_and_name(found)} is being cancelled; flowrun watch {name} shows how it ends", markup=False)
+    console.print(f"{_kind_and_name(found)} is being cancelled; flowrun watch {name} shows how it ends")
     return 0
 
 
@@ -127,11 +127,8 @@ def logs(
     cluster = connect(kubeconfig, context, namespace)
     found = cluster.get(name)
 
-    def say(line: str) -> None:
-        if everything or not view.is_of_a_coordinator(line):
-            console.print(line, markup=False, soft_wrap=True)
-
-    if not DriverLog(cluster, found["metadata"]["uid"], say).read_to_end():
+    say = partial(console.print, soft_wrap=True)
+    if not DriverLog(cluster, found["metadata"]["uid"], say, everything=everything).read_to_end():
         raise Problem(f"{name} has no driver (any more), and so no log; what Prefect has of it stays there")
     return 0
 
@@ -147,7 +144,7 @@ def list_(
     runs = connect(kubeconfig, context, namespace).runs(everywhere=everywhere)
     runs.sort(key=lambda item: str(item["metadata"]["creationTimestamp"]))
     for line in view.table(runs, datetime.now(UTC)):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return 0
 
 
@@ -168,4 +165,4 @@ def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[s
 
 
 def _kind_and_name(run: dict[str, Any]) -> str:
-    return f"flowruns.flowrun.dev/{run['metadata']['name']}"
+    return f"{KIND}/{run['metadata']['name']}"

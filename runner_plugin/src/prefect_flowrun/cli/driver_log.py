@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect_flowrun.cli.cluster import Cluster
 from prefect_flowrun.cli.problem import Gone, Problem, Unreachable
+from prefect_flowrun.cli.view import is_of_a_coordinator
 
 _POLL_S = 0.5
 _REST_S = 10.0
@@ -23,12 +24,14 @@ class DriverLog:
         cluster: where the run is.
         run_uid: of the FlowRun: an earlier one of its name may still be going.
         say: takes a line.
+        everything: the lines of schedulers and heads too.
     """
 
-    def __init__(self, cluster: Cluster, run_uid: str, say: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, run_uid: str, say: Callable[[str], None], *, everything: bool = False) -> None:
         self._cluster = cluster
         self._run_uid = run_uid
         self._say = say
+        self._everything = everything
         self._done: set[str] = set()
         self._unread: set[str] = set()
         self._until: dict[str, str] = {}
@@ -109,7 +112,8 @@ class DriverLog:
                 continue
             self._until[uid] = max(at, self._until.get(uid, ""))
             self._lines += 1
-            self._say(text)
+            if self._everything or not is_of_a_coordinator(text):
+                self._say(text)
 
 
 def _state(pod: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -51,12 +52,11 @@ class Follower:
         self._console = console
         self._interrupts = interrupts
         self._cancels = cancels
-        self._everything = everything
         self._since = time.monotonic()
         self._told = ""
         self._page = ""
         self._cancelled = False
-        self._log = DriverLog(cluster, self._uid, self._say_log)
+        self._log = DriverLog(cluster, self._uid, partial(console.print, soft_wrap=True), everything=everything)
 
     def until_end(self) -> int:
         """Tell the run's story until it ends.
@@ -136,15 +136,11 @@ class Follower:
     def _tell_end(self, run: Raw) -> int:
         result = view.result(run)
         assert result is not None  # noqa: S101 - that is why it was returned
-        self._console.print(str(result), style="green" if result.succeeded else "red", markup=False, soft_wrap=True)
+        self._console.print(str(result), style="green" if result.succeeded else "red", soft_wrap=True)
         if result.succeeded:
             return SUCCEEDED
         return EXIT_INTERRUPTED if self._cancelled else FAILED
 
     def _say(self, text: str) -> None:
         line = f"[{time.monotonic() - self._since:6.1f}s] {text}"
-        self._console.print(line, style="dim", markup=False, soft_wrap=True)
-
-    def _say_log(self, line: str) -> None:
-        if self._everything or not view.is_of_a_coordinator(line):
-            self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, style="dim", soft_wrap=True)

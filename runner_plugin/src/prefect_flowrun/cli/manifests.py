@@ -16,8 +16,6 @@ from prefect_flowrun.cli.problem import Problem
 
 Raw = dict[str, Any]
 
-FLOW_RUN = ("flowrun.dev/v1alpha1", "FlowRun")
-
 
 class _Loader(yaml.SafeLoader):
     """YAML as Kubernetes reads it: dates and times are strings, and `1e3` is a number."""
@@ -83,7 +81,7 @@ def parse(text: str, path: str) -> Manifests:
     for number, document in enumerate(documents, 1):
         if not _is_object(document):
             raise Problem(f"{path}: document {number} is no Kubernetes object: apiVersion, kind or metadata is missing")
-    runs = [item for item in documents if item["kind"] == FLOW_RUN[1] and item["apiVersion"].startswith("flowrun.dev/")]
+    runs = [item for item in documents if item["kind"] == "FlowRun" and item["apiVersion"].startswith("flowrun.dev/")]
     if len(runs) != 1:
         raise Problem(f"{path}: holds {len(runs)} FlowRuns; `flowrun run` starts exactly one (kubectl apply takes any)")
     return Manifests(runs[0], [item for item in documents if item is not runs[0]])
