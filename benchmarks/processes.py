@@ -45,7 +45,7 @@ KINDS = (
     ("Ray task process", b"ray::"),
     ("Ray task process", b"default_worker.py"),
     ("Ray agent's stand-in", b"ray_agent.py"),
-    ("Ray head, launcher", b"prefect_flowrun.engines.ray_head"),
+    ("Ray head, launcher", b"prefect_flowrun.engines.ray.head"),
     ("Ray worker, launcher", b"prefect_flowrun.engines.ray_worker"),
     ("driver", b"prefect_flowrun.driver"),
 )

@@ -59,9 +59,9 @@ def runner(row: str, address: str) -> TaskRunner[Any]:
 
 def _declare_ray_ready() -> None:
     """Say what the head of a FlowRun says when it is up; the one here, started by `ray start`, is."""
-    from prefect_flowrun.engines import ray_settings  # noqa: PLC0415
+    from prefect_flowrun.engines.ray import settings  # noqa: PLC0415
 
-    ready = ray_settings.ready_file(CLUSTER)
+    ready = settings.ready_file(CLUSTER)
     ready.parent.mkdir(parents=True, exist_ok=True)
     ready.touch()
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prefect_flowrun.futures import ClusterFuture
-    from prefect_flowrun.resources import needs
-    from prefect_flowrun.task_runner import ClusterTaskRunner
+    from prefect_flowrun.engines.needs import needs
+    from prefect_flowrun.runner.futures import ClusterFuture
+    from prefect_flowrun.runner.task_runner import ClusterTaskRunner
     from prefect_flowrun.version import __version__
 
 __all__ = ["ClusterFuture", "ClusterTaskRunner", "__version__", "needs"]
 
 _HOME_OF = {
-    "ClusterFuture": "prefect_flowrun.futures",
-    "ClusterTaskRunner": "prefect_flowrun.task_runner",
+    "ClusterFuture": "prefect_flowrun.runner.futures",
+    "ClusterTaskRunner": "prefect_flowrun.runner.task_runner",
     "__version__": "prefect_flowrun.version",
-    "needs": "prefect_flowrun.resources",
+    "needs": "prefect_flowrun.engines.needs",
 }
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
+from prefect_flowrun import environment
+
 # Kubernetes keeps no more than 4096 bytes of a container's termination message.
 RESULT_LIMIT_BYTES = 4096
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
@@ -215,10 +217,10 @@ def clusters_from_env(env: Mapping[str, str]) -> tuple[ClusterContract, ...] | N
     Raises:
         ContractError: FLOWRUN_CLUSTERS is not a list of clusters.
     """
-    raw = env.get("FLOWRUN_CLUSTERS")
+    raw = env.get(environment.CLUSTERS)
     if not raw:
-        return () if "FLOWRUN_NAME" in env else None
-    entries = _from_json("FLOWRUN_CLUSTERS", raw)
+        return () if environment.NAME in env else None
+    entries = _from_json(environment.CLUSTERS, raw)
     try:
         return _ClusterList.model_validate({"clusters": entries}).clusters
     except ValidationError as error:
@@ -230,7 +232,8 @@ class _ClusterList(_Model):
 
 
 def _variable(field: str) -> str:
-    return "FLOWRUN_" + field.upper()
+    variable: str = getattr(environment, field.upper())
+    return variable
 
 
 def _from_json(variable: str, raw: str) -> Any:

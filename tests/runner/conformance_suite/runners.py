@@ -60,7 +60,7 @@ def _flowrun(engine: str) -> Iterator[MakeRunner]:
 
 @contextmanager
 def _flowrun_cluster(engine: str) -> Iterator[MakeRunner]:
-    from prefect_flowrun import connections
+    from prefect_flowrun.runner import connections
 
     # Held for the session; each flow would start and stop its own otherwise.
     connection = connections.acquire_local(engine)

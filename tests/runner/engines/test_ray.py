@@ -24,9 +24,9 @@ from ray import exceptions as errors
 
 from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.engines.base import Call
-from prefect_flowrun.engines.ray import RayEngine
-from prefect_flowrun.engines.ray_nodes import NoNodeError
-from prefect_flowrun.resources import Needs
+from prefect_flowrun.engines.needs import Needs
+from prefect_flowrun.engines.ray.engine import RayEngine
+from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
 
 PATIENCE_S = 60
 MakeEngine = Callable[..., RayEngine]
@@ -48,7 +48,7 @@ def make_engine() -> Iterator[MakeEngine]:
     engines = []
 
     def make(entry: Callable[..., Any], patience_s: float = PATIENCE_S) -> RayEngine:
-        engine = RayEngine(patience_s=patience_s, owned=False, entry=lambda *args: (entry(*args), "node"))
+        engine = RayEngine(patience_s=patience_s, owned=False, run_task=lambda *args: (entry(*args), "node"))
         engines.append(engine)
         return engine
 
@@ -167,7 +167,7 @@ def test_callback_is_called_at_once_if_the_task_has_ended(make_engine: MakeEngin
 
 def test_task_of_a_lost_process_starts_again_and_knows_it(make_engine: MakeEngine) -> None:
     def entry(*_: Any) -> int:
-        from prefect_flowrun.engines.ray_entry import RayStart
+        from prefect_flowrun.engines.ray.entry import RayStart
 
         if RayStart().number < 3:
             os._exit(1)
@@ -186,7 +186,7 @@ def test_cancelled_tasks_do_not_start_and_running_ones_are_left_alone(make_engin
     wait_until = _waiting()
 
     def entry(payload: Any, *_: Any) -> Any:
-        from prefect_flowrun.engines.ray_entry import _prepare_process
+        from prefect_flowrun.engines.ray.entry import _prepare_process
 
         _prepare_process()
         (tmp_path / f"started-{payload}").touch()
@@ -335,7 +335,7 @@ except TimeoutError as error:
 signal.signal(signal.SIGTERM, lambda *_: print("my own handler"))
 engine = RayEngine.start_local()
 os.kill(os.getpid(), signal.SIGTERM)
-never = RayEngine(patience_s=60, owned=True, entry=lambda *_: time.sleep(3600)).submit(Call("never" + 37 * "-", b""))
+never = RayEngine(patience_s=60, owned=True, run_task=lambda *_: time.sleep(3600)).submit(Call("never" + 37 * "-", b""))
 never._engine.close()
 print("ended" if never.wait(60) else "waits for ever", never.failure())
 engine.close()

@@ -18,8 +18,8 @@ from prefect_server import FINAL, PrefectServer, eventually
 
 from flowrun_operator.api.flowrun import FlowRun
 from prefect_flowrun import ClusterTaskRunner
-from prefect_flowrun.load import load_flow
-from prefect_flowrun.options import EngineChoice, Fallback
+from prefect_flowrun.driver.load_flow import load_flow
+from prefect_flowrun.runner.options import EngineChoice, Fallback
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "examples" / "task_runners"

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -87,3 +88,15 @@ def _read_settings_again() -> None:
 
     dask.config.refresh()
     refresh_global_settings_context()
+
+
+def kill(driven: Any) -> None:
+    """End a driver and its schedulers as the kernel ends a container."""
+    pid = driven.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    driven.process.kill()
+    driven.process.wait()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    for worker in driven.workers:
+        worker.wait(60)

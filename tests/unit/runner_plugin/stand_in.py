@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prefect_flowrun import worker
-from prefect_flowrun.engines.base import Call, Delivery
+from prefect_flowrun.engines.base import Call
+from prefect_flowrun.worker import run_task
+from prefect_flowrun.worker.delivery import Delivery
 
 
 class StandInFuture:
@@ -123,7 +124,7 @@ class StandInEngine:
             if self.lose is not None:
                 future.watched.wait(60)  # so that callbacks are called from this thread, as a cluster calls them
                 raise self.lose
-            outcome = worker.run(delivery(call.payload, states, self.open_parcels(call)), self.package)
+            outcome = run_task.run(delivery(call.payload, states, self.open_parcels(call)), self.package)
         except BaseException as error:
             if not future.inner.cancelled():
                 future.inner.set_exception(error)

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from prefect_server import eventually
 
-from prefect_flowrun import coordinators
 from prefect_flowrun.contract import Activation, ClusterContract
+from prefect_flowrun.coordinator import children
 
 
 def cluster(**changes):
@@ -29,8 +29,8 @@ def child(monkeypatch):
 
     def use(code):
         command = [sys.executable, "-u", "-c", textwrap.dedent(code)]
-        role = coordinators._Role("scheduler", "distributed", lambda _: (command, {}))
-        monkeypatch.setattr(coordinators, "_ROLES", {"Dask": role})
+        role = children._Role("scheduler", "distributed", lambda _: (command, {}))
+        monkeypatch.setattr(children, "_ROLES", {"Dask": role})
 
     return use
 
@@ -38,7 +38,7 @@ def child(monkeypatch):
 def test_a_coordinator_that_ends_unasked_is_told_at_once_with_its_name_and_exit_code(child, capfd):
     child("import sys; print('address in use'); sys.exit(7)")
     lost, told = [], threading.Event()
-    running = coordinators.Coordinators(on_lost=lambda message: (lost.append(message), told.set()))
+    running = children.Coordinators(on_lost=lambda message: (lost.append(message), told.set()))
     running.start([cluster()])
     assert told.wait(60)
     assert lost == ["The Dask scheduler of cluster 'default' ended unasked (exit code 7)"]
@@ -52,7 +52,7 @@ def test_a_coordinator_that_ends_unasked_is_told_at_once_with_its_name_and_exit_
 def test_stopping_is_not_a_loss_and_kills_what_does_not_listen(child):
     child("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(600)")
     lost = []
-    running = coordinators.Coordinators(on_lost=lost.append)
+    running = children.Coordinators(on_lost=lost.append)
     running.start([cluster(), cluster(name="second")])
     time.sleep(0.5)
     processes = [child.process for child in running._children.values()]
@@ -65,24 +65,24 @@ def test_stopping_is_not_a_loss_and_kills_what_does_not_listen(child):
 def test_a_cluster_on_demand_is_not_started_with_the_run(child):
     child("import sys; sys.exit(1)")
     lost = []
-    running = coordinators.Coordinators(on_lost=lost.append)
+    running = children.Coordinators(on_lost=lost.append)
     running.start([cluster(activation=Activation.ON_DEMAND)])
     time.sleep(0.3)
     assert (lost, running.check()) == ([], None)
 
 
 def test_an_engine_that_the_image_lacks_is_an_error_before_anything_starts(monkeypatch):
-    absent = coordinators._Role("head", "no_such_package_anywhere", None)
-    monkeypatch.setattr(coordinators, "_ROLES", {**coordinators._ROLES, "Ray": absent})
+    absent = children._Role("head", "no_such_package_anywhere", None)
+    monkeypatch.setattr(children, "_ROLES", {**children._ROLES, "Ray": absent})
     on_demand = cluster(name="ray", engine="Ray", activation=Activation.ON_DEMAND)
-    with pytest.raises(coordinators.EngineMissingError, match=r"'ray' needs Ray, but .* 'no_such_package_anywhere'"):
-        coordinators.Coordinators(on_lost=print).start([cluster(), on_demand])
+    with pytest.raises(children.EngineMissingError, match=r"'ray' needs Ray, but .* 'no_such_package_anywhere'"):
+        children.Coordinators(on_lost=print).start([cluster(), on_demand])
 
 
 def test_a_coordinator_on_demand_can_be_started_and_stopped_again_and_again(child):
     child("import time; print('up'); time.sleep(60)")
     lost = []
-    running = coordinators.Coordinators(on_lost=lost.append)
+    running = children.Coordinators(on_lost=lost.append)
     on_demand = cluster(activation=Activation.ON_DEMAND)
     pids = []
     for _ in range(2):
@@ -214,12 +214,12 @@ def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
         ("prefect_flowrun.driver", {"prefect", "distributed", "httpx"}),
         ("prefect_flowrun.report_end", {"prefect", "pydantic", "distributed"}),
         ("prefect_flowrun.engines.base", {"prefect", "pydantic", "distributed"}),
-        ("prefect_flowrun.engines.dask_scheduler", {"prefect", "pydantic"}),
-        ("prefect_flowrun.engines.dask_entry", {"prefect", "pydantic"}),
+        ("prefect_flowrun.engines.dask.scheduler_plugin", {"prefect", "pydantic"}),
+        ("prefect_flowrun.engines.dask.entry", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_worker", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_http", {"prefect", "pydantic"}),
-        ("prefect_flowrun.task_runner", {"distributed", "dask"}),
-        ("prefect_flowrun.redirect", {"distributed", "dask", "prefect_dask"}),
+        ("prefect_flowrun.runner.task_runner", {"distributed", "dask"}),
+        ("prefect_flowrun.driver.redirect", {"distributed", "dask", "prefect_dask"}),
     ],
 )
 def test_importing_a_module_does_not_import_what_it_must_not_wait_for(module, absent):

@@ -1,4 +1,4 @@
-"""What the task runner needs of an engine, and what an engine gives the worker's side."""
+"""What the task runner needs of an engine, and how its coordinator is started."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
-    from prefect_flowrun.resources import Needs
-    from prefect_flowrun.versions import Versions
+    from prefect_flowrun.engines.needs import Needs
+    from prefect_flowrun.wire.versions import Versions
 
 TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
 
@@ -61,42 +61,13 @@ class Call:
     key: str
     """Unique, and readable in the engine's dashboard."""
     payload: bytes
-    """What travels by value; made and read by `prefect_flowrun.payload`."""
+    """What travels by value; made and read by `prefect_flowrun.wire.packer`."""
     parcels: Sequence[Any] = ()
     """What `Engine.put` returned for the bytes that this payload refers to."""
     upstream: Sequence[EngineFuture] = ()
     """Futures of this engine; the task starts when they have ended and gets their results."""
     needs: Needs | None = None
     """CPUs and other resources that the task asks for."""
-
-
-class Start(Protocol):
-    """What an engine tells the worker's side of one start of a task: a lost worker's tasks are started again."""
-
-    @property
-    def number(self) -> int:
-        """1 for the first start of this task, 2 if a worker was lost that had started it, and so on."""
-
-    @property
-    def outcome(self) -> Any | None:
-        """What `finish` was given by an earlier start, if the engine kept it; the task need not run again then."""
-
-    def finish(self, outcome: Any) -> None:
-        """Keep the outcome where it survives this worker, if it is small and the engine does not do so itself."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What the engine's entry function on the worker hands to `prefect_flowrun.worker.run`."""
-
-    payload: bytes
-    states: Sequence[Any]
-    """Results of the upstream futures, in their order."""
-    open_parcel: Callable[[int], bytes]
-    """Fetch the bytes of the parcel with this index, over the network if need be."""
-    start: Start
-    node: str
-    """Name of the node or worker, for messages."""
 
 
 class Engine(Protocol):
@@ -128,7 +99,7 @@ class Engine(Protocol):
         """Start a task on a worker once its upstream futures have ended.
 
         A worker that is lost with a started task has the task started again, without end: `Start.number` tells the
-        worker's side, which decides (see `prefect_flowrun.lost`).
+        worker's side, which decides (see `prefect_flowrun.worker.lost_task_policy`).
         """
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:

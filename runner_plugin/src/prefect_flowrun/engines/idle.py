@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-IDLE_VARIABLE = "FLOWRUN_IDLE_SECONDS"
+from prefect_flowrun import environment
+
 # By which the launcher knows that it was no accident; not a code that Python or Ray uses.
 IDLE_EXIT_CODE = 64
 
@@ -25,7 +26,7 @@ class Idleness:
     @classmethod
     def from_env(cls) -> Idleness | None:
         """Return the limit that the environment sets; None if it sets none."""
-        limit = os.environ.get(IDLE_VARIABLE)
+        limit = os.environ.get(environment.IDLE_SECONDS)
         return cls(float(limit)) if limit else None
 
     def is_over(self, *, used: bool) -> bool:

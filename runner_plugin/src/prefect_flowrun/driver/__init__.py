@@ -1,0 +1,1 @@
+"""The driver's process: `python -m prefect_flowrun.driver` runs one attempt of a FlowRun."""

@@ -1,0 +1,1 @@
+"""Dask: scheduler, workers, and the driver's client."""

@@ -1,0 +1,331 @@
+"""The Dask engine: one `distributed.Client` behind the engine Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import socket
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import dask
+import distributed
+from distributed.client import FutureCancelledError
+from distributed.scheduler import NoValidWorkerError
+
+from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
+from prefect_flowrun.engines.dask import entry
+from prefect_flowrun.engines.dask import scheduler_plugin as memory
+from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
+from prefect_flowrun.wire.versions import VersionMismatchError
+from prefect_flowrun.worker.drain import drain_process
+
+if TYPE_CHECKING:
+    from prefect_flowrun.contract import ClusterContract
+    from prefect_flowrun.engines.needs import Needs
+    from prefect_flowrun.wire.versions import Versions
+
+PORT_POLL_S = 0.02
+CLOSE_TIMEOUT_S = 1.0
+# From here on bytes go to a worker, which can spill them to disk, and from there to the others.
+SCATTER_BYTES = 8 * 2**20
+SCATTER_REPLICAS = 2
+OUTCOMES_AT_ONCE = 200
+
+# NoWorkerError is newer than the oldest distributed that we take.
+_NO_WORKER: tuple[type[BaseException], ...] = tuple(
+    error for error in (NoValidWorkerError, getattr(distributed.scheduler, "NoWorkerError", None)) if error
+)
+
+
+class DaskFuture:
+    """A `distributed.Future` behind the engine's Protocol."""
+
+    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "_parcels", "small_outcome")
+
+    def __init__(self, engine: DaskEngine, future: distributed.Future, parcels: Sequence[Parcel]) -> None:
+        self._engine = engine
+        self._future = future
+        self._parcels = parcels  # kept until the task has had its use of them
+        self._let_go = False
+        self.small_outcome: bytes | None = None
+        """Pickled, if it came along with another's."""
+
+    @property
+    def future(self) -> distributed.Future:
+        """Dask's own."""
+        return self._future
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `EngineFuture.wait`."""
+        return self.done() or self._engine.wait([self], timeout) == 0
+
+    def result(self) -> Any:
+        """See `EngineFuture.result`."""
+        if self.small_outcome is None:
+            self._engine.fetch_small_outcomes(self)
+        if self.small_outcome is not None:
+            return pickle.loads(self.small_outcome)  # noqa: S301 - from our own workers
+        return self._future.result()
+
+    def let_go(self) -> bool:
+        """See `EngineFuture.let_go`."""
+        if self.small_outcome is None:
+            return False
+        self.small_outcome = None
+        self._let_go = True
+        self._future.release()
+        return True
+
+    def done(self) -> bool:
+        """See `EngineFuture.done`."""
+        return self._let_go or cast("bool", self._future.done())
+
+    def failure(self) -> BaseException | None:
+        """See `EngineFuture.failure`."""
+        if self._let_go or self._future.status == "finished":
+            return None
+        if self._future.cancelled():
+            message = "the cluster or the flow has given it up"
+            return cast("BaseException", FutureCancelledError(str(self._future.key), message))
+        return cast("BaseException", self._future.exception())
+
+    def add_done_callback(self, fn: Callable[[], Any]) -> None:
+        """See `EngineFuture.add_done_callback`."""
+
+        def done(_: distributed.Future) -> None:
+            self._parcels = ()
+            self._engine.note_end(self)
+            fn()
+
+        self._future.add_done_callback(done)
+
+
+class Parcel:
+    """Bytes on the scheduler, or on workers if they are many. Gone from there when nobody here holds this any more."""
+
+    __slots__ = ("__weakref__", "name")
+
+    def __init__(self, name: str | dict[str, Any]) -> None:
+        self.name = name
+
+
+class DaskEngine:
+    """Tasks on a Dask cluster."""
+
+    name = "Dask"
+    package = "distributed"
+
+    def __init__(self, client: distributed.Client, local_cluster: distributed.LocalCluster | None = None) -> None:
+        """Take a connected client.
+
+        Args:
+            client: closed with the engine.
+            local_cluster: closed with the engine.
+        """
+        self._client = client
+        self._local_cluster = local_cluster
+        self._closed = False
+        self._startup_failure: str | None = None
+        self._ended: weakref.WeakValueDictionary[str, DaskFuture] = weakref.WeakValueDictionary()
+        client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
+
+    @property
+    def client(self) -> distributed.Client:
+        """Dask's own."""
+        return self._client
+
+    @property
+    def startup_failure(self) -> str | None:
+        """See `Engine.startup_failure`."""
+        return self._startup_failure
+
+    @classmethod
+    def connect(cls, cluster: ClusterContract) -> DaskEngine:
+        """Connect to the scheduler that the driver started.
+
+        Args:
+            cluster: the cluster as the operator describes it.
+
+        Raises:
+            TimeoutError: the scheduler did not listen within the start-up time.
+        """
+        _wait_for_port(cluster.address, cluster.startup_timeout_seconds)
+        # set_as_default would make every dask collection of the user's flow compute on the run's cluster, unasked.
+        client = distributed.Client(cluster.address, set_as_default=False, name="flowrun-driver")
+        return cls(client)
+
+    @classmethod
+    def start_local(cls) -> DaskEngine:
+        """Start a Dask cluster on this machine, for a flow that runs outside a FlowRun."""
+        dask.config.set(LOCAL_CONFIG)
+        with dask.config.set(SCHEDULER_CONFIG):
+            # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
+            cluster = distributed.LocalCluster(dashboard_address=":0", resources={"CPU": _cpus_per_local_worker()})
+        return cls(distributed.Client(cluster, set_as_default=False), cluster)
+
+    def put(self, data: bytes) -> Parcel:
+        """See `Engine.put`."""
+        if len(data) >= SCATTER_BYTES:
+            self._client.wait_for_workers(1)
+            future = self._client.scatter(data, hash=False, broadcast=SCATTER_REPLICAS)
+            parcel = Parcel({"scattered": future.key})
+            weakref.finalize(parcel, future.release)
+            return parcel
+        name = uuid4().hex
+        self._client.sync(getattr(self._client.scheduler, memory.PUT), parcel=name, data=data)
+        parcel = Parcel(name)
+        weakref.finalize(parcel, _drop, weakref.ref(self._client), name)
+        return parcel
+
+    def submit(self, call: Call) -> DaskFuture:
+        """See `Engine.submit`."""
+        upstream = [cast("DaskFuture", future).future for future in call.upstream]
+        # pure=False: the key is unique, so hashing the payload for it is lost time.
+        future = self._client.submit(
+            entry.run_task,
+            call.key,
+            call.payload,
+            [parcel.name for parcel in call.parcels],
+            *upstream,
+            key=call.key,
+            pure=False,
+            resources=_resources(call.needs),
+        )
+        return DaskFuture(self, future, call.parcels)
+
+    def note_end(self, future: DaskFuture) -> None:
+        """Take note that the outcome of a task could be fetched.
+
+        Args:
+            future: has ended.
+        """
+        self._ended[future.future.key] = future
+
+    def fetch_small_outcomes(self, wanted: DaskFuture) -> None:
+        """Fetch an outcome, if it is small, and with it others of tasks that have ended: they will be asked for too.
+
+        Args:
+            wanted: has ended.
+        """
+        batch = {wanted.future.key: wanted}
+        while len(batch) < OUTCOMES_AT_ONCE:
+            try:
+                key, future = self._ended.popitem()
+            except KeyError:
+                break
+            batch[key] = future
+        # Without an answer Dask's own way is left.
+        with contextlib.suppress(*TIMEOUTS, OSError, AttributeError):
+            answers = self._client.sync(getattr(self._client.scheduler, memory.OUTCOMES), keys=list(batch))
+            for key, outcome in answers.items():
+                batch[key].small_outcome = outcome
+
+    def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
+        """See `Engine.wait`."""
+        pending = [cast("DaskFuture", future).future for future in futures if not future.done()]
+        # as_current, since wait() asks for the default client and ours isn't it.
+        with self._client.as_current(), contextlib.suppress(*TIMEOUTS, FutureCancelledError):
+            if pending:
+                distributed.wait(pending, timeout=timeout)
+        return sum(not future.done() for future in pending)
+
+    def cancel(self, futures: Sequence[EngineFuture]) -> None:
+        """See `Engine.cancel`."""
+        # The scheduler may be the very thing that is gone.
+        with contextlib.suppress(*TIMEOUTS, OSError, RuntimeError, FutureCancelledError):
+            ours = [cast("DaskFuture", future).future for future in futures]
+            self._client.cancel(ours, force=True, asynchronous=False)
+
+    def wait_for_workers(self, count: int, timeout: float) -> int:
+        """See `Engine.wait_for_workers`."""
+        with contextlib.suppress(*TIMEOUTS):
+            # Dask takes 0 for no limit.
+            self._client.wait_for_workers(count, timeout=max(timeout, 1e-3))
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def versions(self, timeout: float) -> dict[str, Versions]:
+        """See `Engine.versions`."""
+        answers: dict[str, Any] = {}
+        with contextlib.suppress(*TIMEOUTS, OSError):
+            answers = self._client.sync(
+                self._client._run, entry.worker_versions, on_error="ignore", callback_timeout=timeout
+            )
+        return {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
+
+    def drain(self, timeout: float) -> None:
+        """See `Engine.drain`."""
+        with contextlib.suppress(*TIMEOUTS, OSError):
+            # Bounded here too: a worker that is frozen answers nothing.
+            self._client.sync(
+                self._client._run, _drain_worker, timeout, on_error="ignore", wait=True, callback_timeout=timeout + 1
+            )
+
+    def describe_loss(self, error: BaseException) -> str:
+        """See `Engine.describe_loss`."""
+        if isinstance(error, _NO_WORKER):
+            self._startup_failure = f"No Dask worker could take the task within the start-up time. {error}"
+            return self._startup_failure
+        if isinstance(error, VersionMismatchError):
+            return str(error)
+        if isinstance(error, FutureCancelledError):
+            return f"The task was cancelled on the Dask cluster: {error}"
+        return f"The Dask cluster could not run the task: {type(error).__name__}: {error}"
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        # With the scheduler gone, close() would wait for its farewell: bounded, since the driver is in a hurry then.
+        with contextlib.suppress(*TIMEOUTS, OSError):
+            self._client.close(timeout=CLOSE_TIMEOUT_S)
+        if self._local_cluster is not None:
+            self._local_cluster.close()
+
+
+def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:
+    client = client_of()
+    # From whatever thread the last holder went in; the client's messages belong to its loop.
+    if client is not None and client.status == "running":
+        client.loop.add_callback(client._send_to_scheduler, {"op": memory.DROP, "parcel": parcel})
+
+
+def _resources(needs: Needs | None) -> dict[str, float] | None:
+    if needs is None:
+        return None
+    resources = dict(needs.resources)
+    if needs.num_cpus is not None:
+        resources["CPU"] = needs.num_cpus
+    return resources or None
+
+
+def _cpus_per_local_worker() -> int:
+    # As LocalCluster divides them.
+    processes, threads = distributed.deploy.utils.nprocesses_nthreads()
+    del processes
+    return int(threads)
+
+
+async def _drain_worker(timeout: float) -> None:  # noqa: ASYNC109 - the thread has the time-out, not the await
+    # Off the worker's event loop, which must go on answering the scheduler while the API is slow.
+    await asyncio.to_thread(drain_process, timeout)
+
+
+def _wait_for_port(address: str, timeout: float) -> None:
+    """Wait for a listener; Client(address) alone would lose seconds to its growing random back-off."""
+    parts = urlsplit(address)
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 8786), timeout=1.0).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"The Dask scheduler at {address} did not listen within {timeout:g} s") from error
+        time.sleep(PORT_POLL_S)

@@ -1,0 +1,1 @@
+"""Ray: head, workers, and the driver's connection."""

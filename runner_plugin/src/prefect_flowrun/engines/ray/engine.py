@@ -1,0 +1,440 @@
+"""The Ray engine: this process as a driver of one Ray cluster, behind the engine Protocol.
+
+Ray allows one connection per process. A second Ray cluster of a run can be used once the connection to the first is
+closed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+import ray
+from ray import exceptions as errors
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from prefect_flowrun.engines.base import Call, EngineFuture
+from prefect_flowrun.engines.ray import drain_sockets, entry, pending_tasks, settings
+from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
+from prefect_flowrun.wire.versions import VersionMismatchError
+
+if TYPE_CHECKING:
+    from prefect_flowrun.contract import ClusterContract
+    from prefect_flowrun.engines.needs import Needs
+    from prefect_flowrun.wire.versions import Versions
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.02
+SMALL_BYTES = 16 * 2**10
+LOCAL_PATIENCE_S = 60.0
+_KEPT_VARIANTS = 256
+# Ray's own words for what `needs` calls by resource names; others it takes as they are.
+_OPTIONS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+# Task ids at the end of a call's key.
+_ID_LENGTH = len("-00000000-0000-0000-0000-000000000000")
+
+_LOSSES: tuple[tuple[type[BaseException], str], ...] = (
+    (errors.TaskCancelledError, "The task was cancelled on the Ray cluster"),
+    (errors.OutOfMemoryError, "Ray ended the task because its worker was running out of memory"),
+    (errors.NodeDiedError, "The Ray worker that ran the task was lost"),
+    (errors.WorkerCrashedError, "The process that ran the task died: killed, out of memory, or crashed in native code"),
+    (errors.OwnerDiedError, "The process that held the task's data was lost"),
+    (errors.ObjectLostError, "The Ray worker that held the task's result was lost"),
+)
+
+
+class RayFuture:
+    """Two object references: one that is small and ends with the task, and the task's outcome."""
+
+    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "outcome")
+
+    def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, node: ray.ObjectRef) -> None:
+        self._engine = engine
+        self._end: concurrent.futures.Future[str] = node.future()
+        self._given_up: BaseException | None = None
+        self._small = False
+        self.outcome: ray.ObjectRef | None = outcome
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `EngineFuture.wait`."""
+        return self._engine.wait([self], timeout) == 0
+
+    def result(self) -> Any:
+        """See `EngineFuture.result`."""
+        self._engine.check_open()
+        outcome = ray.get(self.outcome)
+        if not isinstance(outcome, entry.Packed):
+            return outcome
+        self._small = len(outcome.data) <= SMALL_BYTES
+        return outcome.open()
+
+    def let_go(self) -> bool:
+        """See `EngineFuture.let_go`."""
+        if self._small:
+            self.outcome = None
+        return self._small
+
+    def done(self) -> bool:
+        """See `EngineFuture.done`."""
+        return self._end.done()
+
+    def failure(self) -> BaseException | None:
+        """See `EngineFuture.failure`."""
+        error = self._end.exception()
+        return error and (self._given_up or error)
+
+    def add_done_callback(self, fn: Callable[[], Any]) -> None:
+        """See `EngineFuture.add_done_callback`."""
+        self._end.add_done_callback(lambda _: self._engine.call_soon(fn))
+
+    @property
+    def end(self) -> concurrent.futures.Future[str]:
+        """Ends with the task; the id of the node that ran it."""
+        return self._end
+
+    def keep_end(self, end: concurrent.futures.Future[str]) -> None:
+        """Hold another future that has ended alike.
+
+        Args:
+            end: shared by all tasks of a node: Ray's own, with its lock and its reference, takes 2 KB for each task, as
+                long as the flow holds its future.
+        """
+        self._end = end
+
+    def give_up(self, error: BaseException) -> None:
+        """Let the task fail if it has not ended.
+
+        Args:
+            error: why.
+        """
+        self._given_up = error
+        if self.outcome is not None:
+            ray.cancel(self.outcome, force=False)
+
+    def abandon(self) -> None:
+        """Let those who wait go: the cluster has been left."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self._end.set_exception(ConnectionError("The Ray cluster was left before the task had ended"))
+
+
+class RayEngine:
+    """Tasks on a Ray cluster."""
+
+    name = "Ray"
+    package = "ray"
+    # The cluster that this process has joined by `connect`; None: none, or somebody else has joined one.
+    _joined: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        *,
+        patience_s: float,
+        owned: bool,
+        workers_per_node: Callable[[dict[str, Any]], int] = lambda _: 1,
+        run_task: Callable[..., tuple[Any, str]] = entry.run_task,
+    ) -> None:
+        """Take the connection of this process.
+
+        Args:
+            patience_s: how long a task may find no worker that could take it.
+            owned: whether to leave Ray at the end; not if somebody else has connected.
+            workers_per_node: how many workers a node counts for.
+            run_task: what a worker runs for each task.
+        """
+        self._owned = owned
+        self._closed = False
+        self._workers_per_node = workers_per_node
+        self._startup_failure: str | None = None
+        self._watch = pending_tasks.Watch(patience_s, self._give_up)
+        # One remote function: Ray sends each to the cluster anew, and leases workers per kind of task.
+        self._run_task = ray.remote(num_returns=2, max_retries=-1, retry_exceptions=False)(run_task)
+        # Its options are kept, since making them costs more than a submit.
+        self._variant = lru_cache(_KEPT_VARIANTS)(self._make_variant)
+        self._nodes_used: set[str] = set()
+        self._callbacks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._call_back, name="flowrun-ray-callbacks", daemon=True).start()
+
+    @property
+    def startup_failure(self) -> str | None:
+        """See `Engine.startup_failure`."""
+        return self._startup_failure
+
+    @classmethod
+    def connect(cls, cluster: ClusterContract) -> RayEngine:
+        """Connect to the head that the driver started.
+
+        Args:
+            cluster: the cluster as the operator describes it.
+
+        Raises:
+            TimeoutError: the head was not ready within the start-up time.
+            RuntimeError: this process is connected to another Ray cluster.
+        """
+        address = _host_and_port(cluster.address)
+        attached = ray.is_initialized()
+        if attached:
+            _refuse_other_cluster(cluster.name, cluster.port)
+        else:
+            _wait_for_head(cluster.name, address, cluster.startup_timeout_seconds)
+            _init(address=address)
+            cls._joined = cluster.name
+        return cls(patience_s=cluster.startup_timeout_seconds, owned=not attached)
+
+    @classmethod
+    def start_local(cls) -> RayEngine:
+        """Start Ray on this machine, for a flow that runs outside a FlowRun; or use the one that the flow started."""
+        attached = ray.is_initialized()
+        if not attached:
+            # RAY_AUTH_MODE is left to Ray, which uses a token since 2.59: this process has read it already, at the
+            # import, and would not agree with the head on another.
+            with _environment(settings.ENVIRONMENT):
+                # Not the cluster that RAY_ADDRESS may name.
+                _init(address="local", include_dashboard=False)
+        # What a pod is on a cluster, a process is here.
+        return cls(patience_s=LOCAL_PATIENCE_S, owned=not attached, workers_per_node=lambda node: int(_cpus(node)))
+
+    def put(self, data: bytes) -> ray.ObjectRef:
+        """See `Engine.put`."""
+        self.check_open()
+        return ray.put(data)
+
+    def submit(self, call: Call) -> RayFuture:
+        """See `Engine.submit`."""
+        self.check_open()
+        remote, demand = self._variant(call.key[:-_ID_LENGTH], call.needs)
+        upstream = [future.outcome for future in call.upstream if isinstance(future, RayFuture)]
+        future = RayFuture(self, *remote.remote(call.payload, list(call.parcels), *upstream))
+        self._watch.add(future, demand)
+        future.end.add_done_callback(lambda end: self._ended(future, end))
+        return future
+
+    def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
+        """See `Engine.wait`."""
+        ends = [future.end for future in futures if isinstance(future, RayFuture)]
+        return len(concurrent.futures.wait(ends, timeout).not_done)
+
+    def cancel(self, futures: Sequence[EngineFuture]) -> None:
+        """See `Engine.cancel`."""
+        if self._closed:
+            return
+        # Last in, first out: no task that ends meanwhile makes room for one that is still to be cancelled.
+        for future in reversed(futures):
+            if isinstance(future, RayFuture) and not future.done():
+                with contextlib.suppress(errors.RayError, RuntimeError):
+                    ray.cancel(future.outcome, force=False)
+
+    def wait_for_workers(self, count: int, timeout: float) -> int:
+        """See `Engine.wait_for_workers`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            there = sum(self._workers_per_node(node) for node in pending_tasks.alive())
+            if there >= count or time.monotonic() > deadline:
+                return there
+            time.sleep(POLL_S)
+
+    def versions(self, timeout: float) -> dict[str, Versions]:
+        """See `Engine.versions`."""
+        names = {
+            node["NodeID"]: entry.node_name(node["NodeManagerHostname"], node["NodeID"])
+            for node in pending_tasks.alive()
+        }
+        answers = _on_nodes(names, timeout, entry.node_versions)
+        return {names[node_id]: answer for node_id, answer in answers.items()}
+
+    def drain(self, timeout: float) -> None:
+        """See `Engine.drain`."""
+        if not self._closed:
+            # All that have run tasks and are there, which need not have CPUs.
+            used = self._nodes_used & pending_tasks.alive_ids()
+            _on_nodes(used, timeout, drain_sockets.drain_node, timeout)
+
+    def describe_loss(self, error: BaseException) -> str:
+        """See `Engine.describe_loss`."""
+        if isinstance(error, errors.RayTaskError):
+            cause = error.cause
+            if isinstance(cause, errors.RayError):
+                return f"A task that it depends on has no result. {self.describe_loss(cause)}"
+            if isinstance(cause, VersionMismatchError):
+                return str(cause)
+            return f"The Ray worker could not run the task: {type(cause).__name__}: {cause}"
+        if isinstance(error, NoNodeError):
+            return str(error)
+        for kind, message in _LOSSES:
+            if isinstance(error, kind):
+                return message
+        return f"The Ray cluster could not run the task: {type(error).__name__}: {error}"
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._callbacks.put(None)
+        if self._owned:
+            ray.shutdown()
+            RayEngine._joined = None
+            for future in self._watch.remove_all():
+                future.abandon()
+
+    def check_open(self) -> None:
+        """Raise if the cluster was left: most of Ray's functions would start a new one.
+
+        Raises:
+            ConnectionError: it was.
+        """
+        if self._closed:
+            raise ConnectionError("The Ray cluster was left, and the results of its tasks with it")
+
+    def call_soon(self, fn: Callable[[], Any]) -> None:
+        """Call a function in a thread of ours.
+
+        Ray's own, which says that a task has ended, is the one that fetches objects too: a callback that asked for a
+        result there would wait for ever.
+
+        Args:
+            fn: called without arguments.
+        """
+        self._callbacks.put(fn)
+
+    def _call_back(self) -> None:
+        while (fn := self._callbacks.get()) is not None:
+            try:
+                fn()
+            except Exception:
+                logger.exception("A callback of a task failed")
+
+    def _ended(self, future: RayFuture, end: concurrent.futures.Future[str]) -> None:
+        self._watch.remove(future)
+        if end.exception() is None:
+            self._nodes_used.add(end.result())
+            future.keep_end(_ended_on(end.result()))
+
+    def _give_up(self, futures: list[RayFuture], message: str) -> None:
+        if self._closed:
+            return
+        self._startup_failure = self._startup_failure or message
+        error = NoNodeError(message)
+        for future in reversed(futures):
+            future.give_up(error)
+
+    def _make_variant(self, name: str, needs: Needs | None) -> tuple[Any, pending_tasks.Amounts]:
+        demand = _demand(needs)
+        # Named by the task, not by its run: Ray leases workers anew for each name.
+        return self._run_task.options(name=name, **_options(demand)), demand
+
+
+@lru_cache
+def _ended_on(node_id: str) -> concurrent.futures.Future[str]:
+    end: concurrent.futures.Future[str] = concurrent.futures.Future()
+    end.set_result(node_id)
+    return end
+
+
+def _demand(needs: Needs | None) -> dict[str, float]:
+    if needs is None:
+        return {"CPU": 1}
+    cpus = {} if needs.num_cpus is None else {"CPU": needs.num_cpus}
+    return {"CPU": 1, **needs.resources, **cpus}
+
+
+def _options(demand: pending_tasks.Amounts) -> dict[str, Any]:
+    options: dict[str, Any] = {_OPTIONS[name]: amount for name, amount in demand.items() if name in _OPTIONS}
+    return {**options, "resources": {name: amount for name, amount in demand.items() if name not in _OPTIONS}}
+
+
+def _on_nodes(node_ids: Iterable[str], timeout: float, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+    """Run a function once on each node; leave out those that do not answer."""
+    remote = ray.remote(num_cpus=0, max_retries=0)(function)
+    refs = {}
+    for node_id in node_ids:
+        there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        refs[remote.options(scheduling_strategy=there).remote(*args)] = node_id
+    if not refs:
+        return {}
+    answers = {}
+    for ref in ray.wait(list(refs), num_returns=len(refs), timeout=timeout)[0]:
+        with contextlib.suppress(errors.RayError):  # that node is gone
+            answers[refs[ref]] = ray.get(ref)
+    return answers
+
+
+def _cpus(node: dict[str, Any]) -> float:
+    cpus: float = node["Resources"].get("CPU", 0)
+    return cpus
+
+
+def _init(**options: Any) -> None:
+    """Connect this process, and leave its signals and logs as they were."""
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(namespace="flowrun", log_to_driver=False, configure_logging=False, **options)
+    # Ray has put its own in place: sys.exit(), where Prefect's or the driver's would have reported the run.
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _host_and_port(address: str) -> str:
+    return urlsplit(address).netloc if "://" in address else address
+
+
+def _refuse_other_cluster(name: str, port: int) -> None:
+    connected = ray.get_runtime_context().gcs_address
+    joined = RayEngine._joined
+    # Of a connection that is not ours only the port can be compared: the head's address has several names.
+    if joined not in (None, name) or connected.rpartition(":")[2] != str(port):
+        raise RuntimeError(
+            f"This process is connected to the Ray cluster at {connected}, and Ray allows one at a time: "
+            f"cluster {name!r} can be used when that connection is closed (ray.shutdown())"
+        )
+
+
+def _wait_for_head(cluster: str, address: str, timeout: float) -> None:
+    """Wait until a driver can join; ray.init() on a head that only listens would lose up to nine seconds.
+
+    Args:
+        cluster: name of the cluster within the run.
+        address: of the head.
+        timeout: seconds.
+
+    Raises:
+        TimeoutError: it was not ready in time.
+    """
+    deadline = time.monotonic() + timeout
+    ready = settings.ready_file(cluster)
+    # In this order: a head removes the file of the one before it, and listens only then.
+    while not (_listens(address) and ready.exists()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"The Ray head of cluster {cluster!r} at {address} was not ready within {timeout:g} s")
+        time.sleep(POLL_S)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables for the processes started meanwhile, except those that the user has set."""
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

@@ -1,0 +1,34 @@
+"""Names of the environment variables that FlowRun itself sets or reads."""
+
+# Whose process this is.
+NAME = "FLOWRUN_NAME"
+NAMESPACE = "FLOWRUN_NAMESPACE"
+UID = "FLOWRUN_UID"
+ATTEMPT = "FLOWRUN_ATTEMPT"
+CLUSTER = "FLOWRUN_CLUSTER"
+POD_IP = "FLOWRUN_POD_IP"
+
+# What the driver runs, and where its result goes; see `contract`.
+ENTRYPOINT = "FLOWRUN_ENTRYPOINT"
+PARAMETERS = "FLOWRUN_PARAMETERS"
+TASK_RUNNERS = "FLOWRUN_TASK_RUNNERS"
+CLUSTERS = "FLOWRUN_CLUSTERS"
+TERMINATION_LOG = "FLOWRUN_TERMINATION_LOG"
+
+# Of a report of an end from outside; see `records.lost_driver_report`.
+IDEMPOTENCY_KEY = "FLOWRUN_IDEMPOTENCY_KEY"
+REPORT_TYPE = "FLOWRUN_REPORT_TYPE"
+REPORT_MESSAGE = "FLOWRUN_REPORT_MESSAGE"
+
+# Set by users: which engine every runner uses, and where a standalone cluster is reached.
+ENGINE = "FLOWRUN_ENGINE"
+TASKCLUSTER_ADDRESS = "FLOWRUN_TASKCLUSTER_ADDRESS"
+
+# Knobs, in seconds.
+API_TIMEOUT_SECONDS = "FLOWRUN_API_TIMEOUT_SECONDS"
+CANCEL_POLL_SECONDS = "FLOWRUN_CANCEL_POLL_SECONDS"
+END_TIMEOUT_SECONDS = "FLOWRUN_END_TIMEOUT_SECONDS"
+IDLE_SECONDS = "FLOWRUN_IDLE_SECONDS"
+
+# 1: Ray's own agents run on each node instead of the stand-in.
+RAY_AGENTS = "FLOWRUN_RAY_AGENTS"

@@ -1,0 +1,146 @@
+"""The future that `.submit` returns: Prefect's interface over an engine's future.
+
+Waiting moves no data. The task's state, and with it the result, stays on the cluster until `.state` or `.result()`
+asks for it, or for good if only other tasks of the cluster use it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture, PrefectWrappedFuture
+from prefect.states import Crashed
+
+from prefect_flowrun.engines.base import EngineFuture
+
+if TYPE_CHECKING:
+    from prefect_flowrun.engines.base import Engine
+
+try:
+    from prefect._flow_run_suspension import raise_if_flow_run_suspension_requested as _raise_if_suspended
+except ImportError:  # Prefect before 3.8: a flow can't be suspended from outside while it waits
+
+    def _raise_if_suspended() -> None:
+        """Do nothing."""
+
+
+R = TypeVar("R")
+
+
+class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
+    """A task run on a cluster of the run."""
+
+    def __init__(self, task_run_id: UUID, wrapped_future: EngineFuture, engine: Engine) -> None:
+        super().__init__(task_run_id, wrapped_future)
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._kept = self._let_go = False
+
+    @property
+    def engine(self) -> Engine:
+        """The connection that the task was submitted through."""
+        return self._engine
+
+    def keep_on_cluster(self) -> bool:
+        """Have the outcome stay on the cluster, for another task.
+
+        Returns:
+            Whether it is there; if not, it has to travel from here.
+        """
+        with self._lock:
+            self._kept = True
+            return not self._let_go
+
+    @property
+    def state(self) -> State[Any]:
+        """The state of the task run: its final one, or what Prefect's API says of it meanwhile."""
+        if self._final_state is None and not self._wrapped_future.done():
+            return super().state
+        return self._load()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the task run has ended.
+
+        Args:
+            timeout: seconds; returns without an error when the time is up. None waits without limit.
+        """
+        if self._final_state is None:
+            self._wrapped_future.wait(timeout)
+        _raise_if_suspended()
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """Return what the task returned.
+
+        Args:
+            timeout: seconds to wait at most; None waits without limit.
+            raise_on_failure: raise the task's exception instead of returning it.
+
+        Raises:
+            TimeoutError: the task run has not ended in time.
+            Exception: what the task raised, or `prefect.exceptions.CrashedRun` if the cluster lost it.
+        """
+        if self._final_state is None and not self._wrapped_future.wait(timeout):
+            _raise_if_suspended()
+            raise TimeoutError(f"Task run {self.task_run_id} did not complete within {timeout} seconds")
+        _raise_if_suspended()
+        # _sync is not in the typed signature, but every stock future passes it.
+        value: R = self._load().result(  # type: ignore[call-overload]
+            raise_on_failure=raise_on_failure, _sync=True
+        )
+        return value
+
+    def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
+        """Have `fn` called with this future when the task run has ended, at once if it already has.
+
+        Args:
+            fn: called in a thread of the engine's.
+        """
+        if self._final_state is not None:
+            fn(self)
+        else:
+            self._wrapped_future.add_done_callback(lambda: fn(self))
+
+    def _load(self) -> State[R]:
+        with self._lock:
+            # Two threads may get here at once; all must see the same state.
+            if self._final_state is None:
+                self._final_state = self._fetch()
+            return self._final_state
+
+    def _fetch(self) -> State[R]:
+        failure = self._wrapped_future.failure()
+        if failure is None:
+            try:
+                outcome = self._wrapped_future.result()
+            except Exception as error:  # the worker that held it is gone
+                failure = error
+            else:
+                if isinstance(outcome, State):
+                    self._let_go = not self._kept and self._wrapped_future.let_go()
+                    return outcome
+                return Crashed(message=f"The worker returned {type(outcome).__name__} instead of a state")
+        # The task never got as far as Prefect's engine on a worker, or its worker took the state along. Without data in
+        # it, State.result() raises CrashedRun with this message.
+        return Crashed(message=self._engine.describe_loss(failure))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClusterFuture) and other.task_run_id == self.task_run_id
+
+    def __hash__(self) -> int:
+        return hash(self.task_run_id)
+
+
+def on_cluster(engine: Engine, future: PrefectFuture[Any]) -> EngineFuture | None:
+    """Return the engine's own handle of a future, and have its outcome stay on the cluster; None if it is not there.
+
+    Args:
+        engine: whose task it may be.
+        future: of any runner.
+    """
+    if isinstance(future, ClusterFuture) and future.engine is engine and future.keep_on_cluster():
+        return future.wrapped_future
+    return None

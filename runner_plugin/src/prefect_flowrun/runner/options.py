@@ -1,0 +1,63 @@
+"""Options of `ClusterTaskRunner`, checked when they are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prefect_flowrun import environment
+
+
+class EngineChoice(StrEnum):
+    """Where tasks run."""
+
+    DASK = "dask"
+    RAY = "ray"
+    THREADS = "threads"
+    SEQUENTIAL = "sequential"
+
+
+class Fallback(StrEnum):
+    """What a flow outside a FlowRun uses."""
+
+    LOCAL = "local"
+    THREADS = "threads"
+    ERROR = "error"
+
+
+class RunnerOptions(BaseModel):
+    """See `ClusterTaskRunner.__init__`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster: str | None = None
+    engine: EngineChoice | None = None
+    fallback: Fallback = Fallback.LOCAL
+    address: str | None = None
+    workers: int | None = Field(default=None, ge=1)
+    min_workers: int = Field(default=0, ge=0)
+    connect_timeout_s: float | None = Field(default=None, gt=0)
+    exit_timeout_s: float | None = Field(default=None, ge=0)
+    lost_task_retries: int | None = Field(default=None, ge=0)
+
+
+def engine_override(env: Mapping[str, str] = os.environ) -> EngineChoice | None:
+    """Return the engine that the environment sets for every runner of this process; None if it sets none.
+
+    Args:
+        env: usually `os.environ`.
+
+    Raises:
+        ValueError: the variable names no engine.
+    """
+    value = env.get(environment.ENGINE)
+    if not value:
+        return None
+    try:
+        return EngineChoice(value.lower())
+    except ValueError:
+        known = ", ".join(EngineChoice)
+        raise ValueError(f"{environment.ENGINE} is {value!r}; it may be one of: {known}") from None

@@ -1,0 +1,226 @@
+"""The tasks of one flow run on one cluster, from the first submit to the last repair."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from pickle import PicklingError
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Crashed
+
+from prefect_flowrun import startup_timeline
+from prefect_flowrun.engines.base import Call, EngineFuture
+from prefect_flowrun.engines.needs import needs_of
+from prefect_flowrun.records import task_run
+from prefect_flowrun.runner import progress
+from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
+from prefect_flowrun.wire import flow_modules, versions
+from prefect_flowrun.wire.context import Contexts
+from prefect_flowrun.wire.packer import Packed, Packer
+
+if TYPE_CHECKING:
+    import logging
+
+    from prefect.client.schemas.objects import FlowRun, RunInput, State
+    from prefect.futures import PrefectFuture
+    from prefect.tasks import Task
+
+    from prefect_flowrun.runner.connections import Connection
+    from prefect_flowrun.wire.large_parameters import LargeValues
+
+DRAIN_TIMEOUT_S = 10.0
+REPAIR_TIMEOUT_S = 10.0
+# When the process is being ended there is a second or so in all.
+HURRIED_REPAIR_TIMEOUT_S = 0.7
+
+
+@dataclass(frozen=True)
+class _Outstanding:
+    task: Task[..., Any]
+    future: EngineFuture
+
+
+class Session:
+    """Submits tasks, holds on to those that have not ended, and leaves nothing of them in a wrong state."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        large: LargeValues,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
+        counter: progress.Counter,
+        *,
+        lost_task_retries: int | None,
+        with_secrets: bool,
+    ) -> None:
+        """Begin with no tasks.
+
+        Args:
+            connection: to the cluster.
+            large: large parameters of the runner.
+            logger: of the runner.
+            counter: of the runner; counts the tasks of all its sessions.
+            lost_task_retries: option of the runner.
+            with_secrets: whether the workers need the driver's API key.
+        """
+        self._engine = connection.engine
+        self._logger = logger
+        self._packer = Packer(
+            on_cluster=partial(on_cluster, connection.engine),
+            shelf=connection.shelf,
+            versions=versions.collect(connection.engine.package),
+            lost_task_retries=lost_task_retries,
+            contexts=Contexts(with_secrets=with_secrets),
+            tasks=connection.tasks,
+            large=large,
+        )
+        # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
+        self._outstanding: dict[UUID, _Outstanding] = {}
+        self._cancelled: dict[UUID, _Outstanding] = {}
+        self._counter = counter
+        self._flow_run: FlowRun | None = None
+        # Of the flow: its settings say where Prefect's API is.
+        self._context = copy_context()
+        self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
+        self._ending = threading.Event()
+        connection.count_with(self)
+
+    @property
+    def outstanding(self) -> int:
+        """Tasks that have not ended."""
+        return len(self._outstanding)
+
+    @property
+    def flow_run(self) -> FlowRun | None:
+        """The flow run that submits here; None before the first submit."""
+        return self._flow_run
+
+    def submit(
+        self,
+        task: Task[..., Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None,
+        dependencies: dict[str, set[RunInput]] | None,
+    ) -> ClusterFuture[Any]:
+        """Start a task; see `ClusterTaskRunner.submit`."""
+        if self._flow_run is None and (flow := FlowRunContext.get()) is not None:
+            self._flow_run = flow.flow_run
+            self._context = copy_context()
+        task_run_id = _new_id()
+        packed = self._pack(partial(self._packer.pack, task, task_run_id, parameters, wait_for, dependencies))
+        startup_timeline.mark("first task packed")
+        call = Call(
+            key=f"{task.name}-{task_run_id}",
+            payload=packed.payload,
+            parcels=packed.parcels,
+            upstream=packed.upstream,
+            needs=needs_of(task),
+        )
+        future = self._engine.submit(call)
+        startup_timeline.mark("first task submitted")
+        self._counter.add(submitted=1)
+        self._outstanding[task_run_id] = _Outstanding(task, future)
+        future.add_done_callback(partial(self._ended, task_run_id))
+        return ClusterFuture(task_run_id, future, self._engine)
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for what the flow did not wait for.
+
+        Args:
+            timeout: seconds; what has not ended then is cancelled. None waits without limit.
+        """
+        futures = [each.future for each in self._unfinished().values()]
+        if not futures:
+            return
+        self._logger.info("Waiting for %d task run(s) that the flow did not wait for", len(futures))
+        if left := self._engine.wait(futures, timeout):
+            self._logger.warning("%d task run(s) did not end within %g s (exit_timeout_s)", left, timeout)
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Cancel what has not ended."""
+        self._ending.set()
+        # Those that end in this moment are taken out, and counted, by `_ended`.
+        left = {key: each for key in self._unfinished() if (each := self._outstanding.pop(key, None)) is not None}
+        if not left:
+            return
+        self._logger.info("Cancelling %d outstanding task run(s)", len(left))
+        self._engine.cancel([each.future for each in left.values()])
+        self._cancelled.update(left)
+        self._counter.add(ended=len(left))
+
+    def close(self, *, hurried: bool = False) -> None:
+        """Have the workers send what they still hold, and set right what Prefect has recorded.
+
+        Args:
+            hurried: whether the process is being ended: then there is no time to wait for workers.
+        """
+        self._ending.set()
+        if not hurried:
+            self._engine.drain(DRAIN_TIMEOUT_S)
+        if self._cancelled and self._flow_run is not None:
+            state: State[Any] = Cancelled(message="The flow run ended before this task run did")
+            timeout = HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S
+            if missed := task_run.close_unfinished(self._flow_run.id, self._cancelled, state, timeout):
+                self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
+        self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
+
+    def _unfinished(self) -> dict[UUID, _Outstanding]:
+        # Of a copy: tasks end meanwhile, in threads of the engine's.
+        return {key: each for key, each in list(self._outstanding.items()) if not each.future.done()}
+
+    def _ended(self, task_run_id: UUID) -> None:
+        """Note the end of a task; called by the engine."""
+        outstanding = self._outstanding.pop(task_run_id, None)
+        if outstanding is None:
+            return  # cancelled
+        failure = outstanding.future.failure()
+        self._counter.add(ended=1, lost=failure is not None)
+        if failure is None or self._ending.is_set():
+            return
+        message = self._engine.describe_loss(failure)
+        # This is a thread of the engine's: outside the flow's context Prefect would send the line to another API than
+        # the flow's, and start a server if it knows none.
+        context = self._context.copy()
+        context.run(self._logger.error, "Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
+        state: State[Any] = Crashed(message=message)
+        record = partial(task_run.record_loss, outstanding.task, task_run_id, self._flow_run, state)
+        self._repairs.submit(context.run, record)  # it waits for Prefect
+
+    def _pack(self, pack: Callable[[], Packed]) -> Packed:
+        """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
+        modules = flow_modules.flow_modules()
+        modules.register()
+        try:
+            return pack()
+        # A lock or a connection at module level, say. cloudpickle raises TypeError for most, by no rule.
+        except (TypeError, PicklingError, AttributeError) as error:
+            if not modules.withdraw():
+                raise
+            try:
+                packed = pack()
+            except Exception:
+                modules.reinstate()  # they were not to blame
+                raise error from None
+            self._logger.warning(
+                "The flow's own modules must be installed on the workers; they can't travel: %s", error
+            )
+            return packed
+
+
+# uuid4() asks the kernel, and gives the interpreter away to the engine's own thread each time: a quarter of a submit.
+_random = random.Random()  # noqa: S311 - seeded by the kernel; ids, no secrets
+os.register_at_fork(after_in_child=_random.seed)
+
+
+def _new_id() -> UUID:
+    return UUID(int=_random.getrandbits(128), version=4)

@@ -1,0 +1,318 @@
+"""`ClusterTaskRunner`: Prefect tasks on the clusters of a FlowRun."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+import prefect
+from prefect.exceptions import MissingContextError
+from prefect.futures import PrefectFuture, PrefectFutureList
+from prefect.logging import get_run_logger
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from prefect_flowrun import startup_timeline
+from prefect_flowrun.contract import clusters_from_env
+from prefect_flowrun.runner import connections, standalone_cluster
+from prefect_flowrun.runner.options import RunnerOptions, engine_override
+from prefect_flowrun.runner.placement import (
+    InProcess,
+    OnCluster,
+    OnLocalCluster,
+    OnTaskCluster,
+    UnknownClusterError,
+    choose,
+)
+from prefect_flowrun.runner.progress import Counter, Progress, of_this_process
+from prefect_flowrun.runner.sequential import SequentialTaskRunner
+from prefect_flowrun.runner.submission import Session
+from prefect_flowrun.runner.thread_pool import PatientThreadPool, failed
+from prefect_flowrun.wire import versions
+from prefect_flowrun.wire.large_parameters import LargeValues
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import RunInput
+    from prefect.tasks import Task
+
+    from prefect_flowrun.clusters.waiting_reasons import Logger
+    from prefect_flowrun.contract import ClusterContract
+
+__all__ = ["ClusterTaskRunner", "UnknownClusterError"]
+
+# A laptop's cluster is up in a second or two; that of a FlowRun says itself how long it may take.
+LOCAL_CONNECT_TIMEOUT_S = 60.0
+
+
+class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
+    """Run tasks on a cluster of the FlowRun.
+
+    In a FlowRun without clusters tasks run in threads of the driver; outside a FlowRun on a cluster on this machine,
+    started at the first submit and stopped when the flow ends. So one file serves all three.
+
+    Unlike the stock runners it waits, when a flow ends well, for tasks that the flow itself did not wait for; they
+    would otherwise be dropped silently. When the flow ends badly they are cancelled.
+    """
+
+    def __init__(
+        self,
+        cluster: str | None = None,
+        *,
+        engine: str | None = None,
+        fallback: str = "local",
+        address: str | None = None,
+        workers: int | None = None,
+        min_workers: int = 0,
+        connect_timeout_s: float | None = None,
+        exit_timeout_s: float | None = None,
+        lost_task_retries: int | None = None,
+    ) -> None:
+        """Choose where tasks run; nothing is connected before the first submit.
+
+        Args:
+            cluster: name of a cluster of the FlowRun; None means its first one, of `engine` if that is given.
+            engine: "dask", "ray", "threads" (of the flow's process) or "sequential" (a submit runs the task at once).
+                The environment variable FLOWRUN_ENGINE overrides it.
+            fallback: outside a FlowRun: "local" (a cluster of `engine`, by default Dask, on this machine), "threads",
+                or "error".
+            address: HOST:PORT of a standalone TaskCluster, which `cluster="taskcluster/NAME"` names; None means its
+                Service, or what the environment variable FLOWRUN_TASKCLUSTER_ADDRESS says (a port-forward).
+            workers: size of the cluster while this runner uses it, within the bounds that the FlowRun sets. A cluster
+                on demand starts with so many.
+            min_workers: wait for so many before the first task.
+            connect_timeout_s: longest wait for the cluster and its workers, in seconds; None means as long as the
+                FlowRun gives its clusters to start.
+            exit_timeout_s: longest wait, in seconds, for tasks that the flow did not wait for; None waits without
+                limit.
+            lost_task_retries: how often a task that was running on a lost worker is run again; None means as often as
+                the task's own `retries`.
+
+        Raises:
+            ValueError: an option is none of these.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.options = RunnerOptions.model_validate(
+            {
+                "cluster": cluster,
+                "engine": engine.lower() if isinstance(engine, str) else engine,
+                "fallback": fallback,
+                "address": address,
+                "workers": workers,
+                "min_workers": min_workers,
+                "connect_timeout_s": connect_timeout_s,
+                "exit_timeout_s": exit_timeout_s,
+                "lost_task_retries": lost_task_retries,
+            }
+        )
+        # Prefect enters a duplicate of the flow's runner but calls cancel_all() on the original, so they share this.
+        self._family: weakref.WeakValueDictionary[int, ClusterTaskRunner] = weakref.WeakValueDictionary(
+            {id(self): self}
+        )
+        self._counter = Counter(of_this_process)
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._connection: connections.Connection | None = None
+        self._in_process: TaskRunner[Any] | None = None
+        self._large = LargeValues()
+
+    @property
+    def name(self) -> str:
+        """Name of the runner in Prefect's logs."""
+        return "cluster"
+
+    @property
+    def cluster(self) -> str | None:
+        """Name of the cluster that was asked for."""
+        return self.options.cluster
+
+    @property
+    def progress(self) -> Progress:
+        """How far the tasks submitted through this runner and its duplicates have come, those in this process aside."""
+        return self._counter.progress
+
+    def duplicate(self) -> Self:
+        """Return a runner with the same settings; Prefect enters a fresh one for every flow run."""
+        twin = type(self)(**self.options.model_dump())
+        twin._family = self._family  # keyed by identity, since equal runners are not the same runner
+        self._family[id(twin)] = twin
+        twin._counter = self._counter
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, ClusterTaskRunner) and other.options == self.options
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.options))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as a stock thread pool.
+
+        The runner is part of the flow, which every task carries along: workers would enter (and connect) it once per
+        task.
+        """
+        return (ThreadPoolTaskRunner, ())
+
+    def submit(
+        self,
+        task: Task[..., Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[PrefectFuture[Any]] | None = None,
+        dependencies: dict[str, set[RunInput]] | None = None,
+    ) -> PrefectFuture[Any]:
+        """Start a task on the cluster.
+
+        Args:
+            task: the task.
+            parameters: of the call; futures in them are waited for.
+            wait_for: further futures to wait for.
+            dependencies: inputs that the caller has found, by parameter.
+
+        Raises:
+            RuntimeError: the runner is not started, i.e. there is no flow around the call; or it may not run outside a
+                FlowRun.
+            UnknownClusterError: the run has no cluster of this name or engine.
+            NotReachableError: a standalone cluster can't be reached from here; the message says how it could.
+            BoundsError: the FlowRun does not allow the cluster so many `workers`.
+            ClusterStartupError: the cluster did not start in time, or can't be started.
+            TimeoutError: its `min_workers` did not join in time.
+        """
+        if not self._started:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        startup_timeline.mark("first submit called")
+        self._connect()
+        startup_timeline.mark("cluster connected")
+        if self._in_process is not None:
+            future: PrefectFuture[Any] = self._in_process.submit(task, parameters, wait_for, dependencies)
+            return future
+        assert self._session is not None  # noqa: S101 - _connect() gives one or the other
+        return self._session.submit(task, parameters, wait_for, dependencies)
+
+    def map(
+        self, task: Task[..., Any], parameters: dict[str, Any], wait_for: Iterable[PrefectFuture[Any]] | None = None
+    ) -> PrefectFutureList[PrefectFuture[Any]]:
+        """Start a task for each element of its iterable parameters.
+
+        Args:
+            task: the task.
+            parameters: of the call; what is `unmapped` goes to every task, and reaches the cluster once.
+            wait_for: futures that every task waits for.
+
+        Raises:
+            prefect.exceptions.MappingMissingIterable: no parameter is iterable.
+            prefect.exceptions.MappingLengthMismatch: the iterables have different lengths.
+        """
+        with self._large.unchanging():
+            return super().map(task, parameters, wait_for)
+
+    def cancel_all(self) -> None:
+        """Cancel the outstanding tasks of every live duplicate."""
+        for runner in list(self._family.values()):
+            if runner._session is not None:
+                runner._session.cancel()
+            if isinstance(runner._in_process, ThreadPoolTaskRunner):
+                _cancel_threads(runner._in_process)
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
+        session, self._session = self._session, None
+        in_process, self._in_process = self._in_process, None
+        connection, self._connection = self._connection, None
+        # What comes through as an exception ends the process (SIGTERM).
+        hurried = exc_type is not None
+        try:
+            if session is not None:
+                if hurried or failed(session.flow_run):
+                    session.cancel()
+                else:
+                    session.wait(self.options.exit_timeout_s)
+                session.close(hurried=hurried)
+        finally:
+            if hurried and isinstance(in_process, ThreadPoolTaskRunner):
+                _cancel_threads(in_process)
+            elif in_process is not None:
+                in_process.__exit__(exc_type, exc_value, traceback)
+            # A process that is being ended takes its clusters with it.
+            if connection is not None and (not hurried or connection.cluster is None):
+                connections.release(connection)
+            super().__exit__(exc_type, exc_value, traceback)
+
+    def _connect(self) -> None:
+        """Connect at the first submit: workers enter runners too, and must not connect (see `__reduce__`)."""
+        with self._lock:
+            if self._session is not None or self._in_process is not None:
+                return
+            target = choose(self.options, engine_override(), clusters_from_env(os.environ))
+            if isinstance(target, InProcess):
+                self._start_in_process(target)
+                return
+            if warning := versions.outside_tested_range(prefect.__version__):
+                self.logger.warning(warning)
+            self._session = self._open_session(target)
+
+    def _start_in_process(self, target: InProcess) -> None:
+        if target.reason:
+            self.logger.info(target.reason)
+        runner: TaskRunner[Any]
+        if target.sequential:
+            runner = SequentialTaskRunner()  # type: ignore[no-untyped-call]
+        else:
+            runner = PatientThreadPool(self.options.exit_timeout_s, self._run_logger())
+        self._in_process = runner.__enter__()
+
+    def _open_session(self, target: OnCluster | OnTaskCluster | OnLocalCluster) -> Session:
+        if isinstance(target, OnLocalCluster):
+            self.logger.info("Not in a FlowRun: using a %s cluster on this machine", target.engine.capitalize())
+            connection = self._connection = connections.acquire_local(target.engine)
+            timeout = self.options.connect_timeout_s or LOCAL_CONNECT_TIMEOUT_S
+        else:
+            cluster = self._contract(target)
+            if self.options.connect_timeout_s is not None:
+                update = {"startup_timeout_seconds": max(1, round(self.options.connect_timeout_s))}
+                cluster = cluster.model_copy(update=update)
+            connection = self._connection = connections.acquire_cluster(
+                cluster, self._run_logger(), self.options.workers
+            )
+            timeout = cluster.startup_timeout_seconds
+        self._wait_for_workers(connection, timeout)
+        return Session(
+            connection,
+            self._large,
+            self._run_logger(),
+            self._counter,
+            lost_task_retries=self.options.lost_task_retries,
+            # The operator has given the workers of a FlowRun their own.
+            with_secrets=isinstance(target, OnLocalCluster),
+        )
+
+    def _contract(self, target: OnCluster | OnTaskCluster) -> ClusterContract:
+        if isinstance(target, OnCluster):
+            return target.cluster
+        return standalone_cluster.contract(target.name, target.engine.capitalize(), self.options.address, os.environ)
+
+    def _run_logger(self) -> Logger:
+        """Return the flow run's logger: a user who waits for a cluster looks there."""
+        try:
+            return get_run_logger()
+        except MissingContextError:
+            return self.logger
+
+    def _wait_for_workers(self, connection: connections.Connection, timeout: float) -> None:
+        wanted = self.options.min_workers
+        if not wanted:
+            return
+        there = connection.engine.wait_for_workers(wanted, timeout)
+        if there < wanted:
+            raise TimeoutError(f"Only {there} of {wanted} workers (min_workers) joined within {timeout:g} s")
+        mine = versions.collect(connection.engine.package)
+        for node, theirs in connection.engine.versions(timeout).items():
+            versions.check(mine, theirs, node)
+
+
+def _cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
+    """Cancel what has not begun, in a process that is being ended.
+
+    Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.
+    """
+    threading.Thread(target=runner.cancel_all, name="flowrun-cancel", daemon=True).start()

@@ -1,0 +1,1 @@
+"""What travels between the flow's process and the workers, and in which form. Knows no engine."""

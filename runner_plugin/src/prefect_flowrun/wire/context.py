@@ -1,0 +1,159 @@
+"""Prefect's context and the task, serialised once and again only when something in them has changed.
+
+Serialising them costs Prefect 15 to 20 ms per submit, nearly all of it for settings that stay the same for the whole
+run. They are compared by the identity of their parts, which takes microseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from enum import Enum
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+from prefect import context as prefect_context
+from prefect.context import FlowRunContext, SettingsContext, TagsContext, TaskRunContext, serialize_context
+from prefect.flows import Flow
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.tasks import Task
+
+from prefect_flowrun.wire.shared_blobs import Blob
+
+# Enough for a flow that changes tags in a loop, or whose tasks are many.
+_KEPT = 256
+# The worker's own are the right ones: folders of its host, and a key that need not travel.
+_HOST_SETTINGS = ("home", "profiles_path", "server")
+_SECRETS = ("key", "auth_string")
+# Captured by a function, these mean the same as long as they are the same objects.
+_UNCHANGING = (
+    *(type(None), bool, int, float, complex, str, bytes, Enum),
+    *(ModuleType, FunctionType, BuiltinFunctionType, type, Task, Flow, logging.Logger),
+)
+
+
+class Cache:
+    """Remembers blobs by the identity of the objects that they were made of."""
+
+    def __init__(self) -> None:
+        # The parts are kept alive, or another object could get the address of one that is gone.
+        self._blobs: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Blob]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, parts: tuple[Any, ...], make: Callable[[], bytes]) -> Blob:
+        """Return the blob of these parts.
+
+        Args:
+            parts: everything that the blob depends on.
+            make: serialises them.
+        """
+        key = tuple(map(id, parts))
+        with self._lock:
+            if (known := self._blobs.get(key)) is not None:
+                self._blobs.move_to_end(key)
+                return known[1]
+        blob = Blob(make())
+        with self._lock:
+            self._blobs[key] = (parts, blob)
+            if len(self._blobs) > _KEPT:
+                self._blobs.popitem(last=False)
+        return blob
+
+
+class Contexts:
+    """Serialised contexts of the callers of `.submit`."""
+
+    def __init__(self, *, with_secrets: bool) -> None:
+        """Begin with none.
+
+        Args:
+            with_secrets: whether the API key travels; needed only where workers have none of their own.
+        """
+        self._with_secrets = with_secrets
+        self._cache = Cache()
+        self._tags: dict[frozenset[str], frozenset[str]] = {}
+
+    def current(self) -> Blob:
+        """Return the context of the caller: flow run, parent task run, tags, settings, deployment."""
+        tags = frozenset(TagsContext.get().current_tags)
+        parts = (
+            FlowRunContext.get(),
+            TaskRunContext.get(),
+            self._tags.setdefault(tags, tags),  # equal tags are the same tags, whichever `with` set them
+            SettingsContext.get(),
+            # Newer than the oldest Prefect that we support.
+            *(getattr(prefect_context, name).get() for name in _deployment_variables()),
+        )
+        return self._cache.get(parts, self._serialize)
+
+    def _serialize(self) -> bytes:
+        serialized = _with_api_url()
+        settings = (serialized.get("settings_context") or {}).get("settings")
+        if isinstance(settings, dict):
+            for name in _HOST_SETTINGS:
+                settings.pop(name, None)
+            if not self._with_secrets and isinstance(settings.get("api"), dict):
+                for name in _SECRETS:
+                    settings["api"].pop(name, None)
+        data: bytes = cloudpickle.dumps(serialized)
+        return data
+
+
+class Tasks:
+    """Serialised tasks."""
+
+    def __init__(self) -> None:
+        self._cache = Cache()
+
+    def get(self, task: Task[..., Any]) -> Blob:
+        """Return a task as it is now.
+
+        Args:
+            task: the task. Attributes that were set and names that its function uses and that were bound anew since the
+                last call are noticed. What its function captures and may have been changed in place is serialised
+                again; what the functions that it calls capture is not looked at.
+        """
+        captured = _captured(task.fn)
+        if not all(isinstance(each, _UNCHANGING) for each in captured):
+            return Blob(cloudpickle.dumps(task))
+        return self._cache.get((task, *vars(task).values(), *captured), lambda: cloudpickle.dumps(task))
+
+
+def _captured(function: Any) -> list[Any]:
+    """List what a function's pickle captures of its surroundings: closure, globals, defaults."""
+    if not isinstance(function, FunctionType):
+        return [function]  # an object that can be called: who knows
+    parts = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    surroundings = function.__globals__
+    parts.extend(surroundings[name] for name in _names(function.__code__) if name in surroundings)
+    for cell in function.__closure__ or ():
+        try:
+            parts.append(cell.cell_contents)
+        except ValueError:  # not bound yet
+            parts.append(None)
+    return parts
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """List the globals that code uses, that of its comprehensions and inner functions included."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _with_api_url() -> dict[str, Any]:
+    flow = FlowRunContext.get()
+    if flow is None or PREFECT_API_URL.value():
+        return serialize_context()
+    # On a laptop without a server Prefect has started one for this process. Workers must use that one: without an
+    # address each would start its own.
+    with temporary_settings({PREFECT_API_URL: str(flow.client.api_url)}):
+        return serialize_context()
+
+
+def _deployment_variables() -> list[str]:
+    return [name for name in ("_deployment_id", "_deployment_parameters") if hasattr(prefect_context, name)]

@@ -1,0 +1,36 @@
+"""What an engine gives the worker's side of one start of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Start(Protocol):
+    """What an engine tells the worker's side of one start of a task: a lost worker's tasks are started again."""
+
+    @property
+    def number(self) -> int:
+        """1 for the first start of this task, 2 if a worker was lost that had started it, and so on."""
+
+    @property
+    def outcome(self) -> Any | None:
+        """What `finish` was given by an earlier start, if the engine kept it; the task need not run again then."""
+
+    def finish(self, outcome: Any) -> None:
+        """Keep the outcome where it survives this worker, if it is small and the engine does not do so itself."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the engine's entry function on the worker hands to `run_task.run`."""
+
+    payload: bytes
+    states: Sequence[Any]
+    """Results of the upstream futures, in their order."""
+    open_parcel: Callable[[int], bytes]
+    """Fetch the bytes of the parcel with this index, over the network if need be."""
+    start: Start
+    node: str
+    """Name of the node or worker, for messages."""
