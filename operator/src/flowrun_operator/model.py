@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_operator.api.common import Engine, PodSecurity, Resources
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.api.taskcluster import TaskCluster
@@ -20,6 +20,7 @@ class Defaults:
     image_pull_policy: str | None = None
     driver_resources: Resources | None = None
     worker_resources: Resources | None = None
+    pod_security_context: PodSecurity | None = None
     # What a coordinator adds to the container in which it runs.
     coordinator_resources: Mapping[Engine, Resources] = field(default_factory=dict)
     prefect_api_url: str | None = None
