@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from flowrun_operator.api.constants import ROLE_DRIVER, ROLE_WORKER
+from flowrun_operator.api.constants import OVERDUE_S, ROLE_DRIVER, ROLE_WORKER
 from flowrun_operator.api.naming import idempotency_key
 from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
@@ -27,6 +27,7 @@ from flowrun_operator.decide.plan import (
     Delete,
     DeleteWorkers,
     DropReport,
+    EndSidecars,
     Explain,
     LookUpFlowRun,
     ReportToPrefect,
@@ -104,6 +105,8 @@ class Actor:
                     await self._delete(action, namespace)
                 case DeleteWorkers():
                     await self._delete_workers(action, namespace)
+                case EndSidecars():
+                    await self._end_sidecars(action, namespace)
                 case Scale(name=name, replicas=replicas, resource_version=version):
                     await self._kube.scale("TaskCluster", namespace, name, replicas, version)
                 case ConfirmPod():
@@ -215,6 +218,15 @@ class Actor:
         answer = await self._kube.delete_collection("Pod", namespace, selector=chosen, grace_s=action.grace_s)
         for pod in answer.get("items", []):
             self._mark_deleting(pod, namespace)
+
+    async def _end_sidecars(self, action: EndSidecars, namespace: str) -> None:
+        try:
+            self._cache.feed("Pod", await self._kube.end_pod(namespace, action.pod, action.uid, OVERDUE_S))
+        except ApiError as error:
+            if error.status == 403:  # rights of an older chart: what ended stays ended
+                log.warning("Sidecars of pod %s run on: %s", action.pod, error.message)
+            elif not (error.not_found or error.conflict):  # otherwise the pod is gone
+                raise
 
     def _mark_deleting(self, pod: Raw, namespace: str) -> None:
         known = self._cache.get("Pod", namespace, at(pod, "metadata", "name"))
