@@ -38,8 +38,9 @@ from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop.cache import CHILD_KINDS, Cache
 from flowrun_operator.model import Problem
-from flowrun_operator.observe.events import explanation, refusal_reason
+from flowrun_operator.observe.events import explanation
 from flowrun_operator.observe.fields import Raw, at, family, owner_uid
+from flowrun_operator.observe.refusals import refusal
 from flowrun_operator.prefect_api.client import PrefectApi
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class Actor:
             if not error.refused:
                 raise
             # 403 has two meanings: a quota or policy said no, or the operator lacks a right.
-            self._refuse(where, refusal_reason(error.message) or error.reason or "Refused", error.message)
+            self._refuse(where, refusal(error.message, error.reason or "Refused"))
             return False
         self._accept(where)
         if kind in CHILD_KINDS:
@@ -156,8 +157,8 @@ class Actor:
             filled["stringData"][key] = values[key]
         return filled
 
-    def _refuse(self, where: tuple[str, str], reason: str, message: str) -> None:
-        self._cache.problems[where] = Problem(reason, message)
+    def _refuse(self, where: tuple[str, str], problem: Problem) -> None:
+        self._cache.problems[where] = problem
         self._cache.refusals.refused(where)
 
     def _accept(self, where: tuple[str, str]) -> None:
@@ -169,7 +170,7 @@ class Actor:
         existing = await self._kube.get(kind, *where)
         if owner_uid(existing) != action.owner_uid:
             message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
-            self._refuse(where, "NameConflict", message)
+            self._refuse(where, Problem("NameConflict", message))
             return False
         if kind not in CHILD_KINDS:  # nobody watches it
             self._accept(where)
@@ -179,7 +180,7 @@ class Actor:
         if all(at(known, "metadata", "uid") != at(existing, "metadata", "uid") for known in ours):
             # No watch tells of it: created again and again it would be a hot loop.
             message = f"{kind} {where[1]} has lost its labels: restore them, or delete it"
-            self._refuse(where, "LabelsLost", message)
+            self._refuse(where, Problem("LabelsLost", message))
             return False
         self._accept(where)
         return True
