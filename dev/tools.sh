@@ -11,6 +11,7 @@ for part in lib/common lib/gobuild; do
 done
 
 HELM=v3.19.5
+HELM_KUBERNETES="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34"
 HELM_UNITTEST=v0.8.2 # 1.0 and later can't be installed as a dependency
 
 put() { # name, program: a link in .local/bin
@@ -30,8 +31,9 @@ tool() { # name
       ;;
     helm)
       if have_own helm && helm version --short 2>/dev/null | grep -q '^v3\.'; then return; fi
+      # Without a cluster `helm template` takes a Kubernetes of this version; the default, 1.20, is below the chart's.
       install_package helm helm.sh/helm/v3/cmd/helm "$HELM" \
-        "-X helm.sh/helm/v3/internal/version.version=$HELM"
+        "-X helm.sh/helm/v3/internal/version.version=$HELM $HELM_KUBERNETES"
       put helm "$BUILT"
       ;;
     helm-unittest)

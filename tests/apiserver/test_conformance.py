@@ -168,6 +168,17 @@ async def test_a_delete_names_the_uid_that_it_means(servers):
     assert await same(servers, script) == ((409, "Conflict"), (404, "NotFound"))
 
 
+async def test_a_pod_is_given_a_deadline_only_if_it_is_the_one_meant(servers):
+    async def script(server: Server) -> object:
+        made = await server.client.create(server.pod("p"))
+        refused = await server.outcome(server.client.end_pod(server.namespace, "p", "another", 1))
+        told = await server.client.end_pod(server.namespace, "p", made["metadata"]["uid"], 1)
+        missing = await server.outcome(server.client.end_pod(server.namespace, "q", "another", 1))
+        return refused, told["spec"]["activeDeadlineSeconds"], missing
+
+    assert await same(servers, script) == ((409, "Conflict"), 1, (404, "NotFound"))
+
+
 async def test_a_status_is_patched_only_as_it_was_read(servers):
     async def script(server: Server) -> object:
         client, space = server.client, server.namespace

@@ -35,6 +35,9 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: flowrun
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "flowrun.serviceAccountName" -}}
@@ -70,12 +73,25 @@ http://localhost:4200
 {{- end -}}
 {{- end -}}
 
-{{/* Pod Security "restricted". The uid is that of both images; fsGroup makes a mounted volume writable for it. */}}
+{{/* As whom a pod runs, as JSON, without what is null. Call with the value, which may be null itself. */}}
+{{- define "flowrun.user" -}}
+{{- $given := . | default dict -}}
+{{- $user := dict -}}
+{{- range $key := list "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- $id := index $given $key -}}
+{{- if not (kindIs "invalid" $id) -}}
+{{- $_ := set $user $key (int64 $id) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $user -}}
+{{- end -}}
+
+{{/* Pod Security "restricted", and OpenShift's restricted-v2 where podSecurityContext is null. */}}
 {{- define "flowrun.podSecurityContext" -}}
 runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
+{{- range $key, $id := include "flowrun.user" .Values.podSecurityContext | fromJson }}
+{{ $key }}: {{ int64 $id }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}

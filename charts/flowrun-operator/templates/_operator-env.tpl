@@ -14,6 +14,8 @@
   value: {{ toJson .Values.defaults.coordinators.dask.resources | quote }}
 - name: FLOWRUN_OPERATOR_DEFAULT_RAY_COORDINATOR_RESOURCES
   value: {{ toJson .Values.defaults.coordinators.ray.resources | quote }}
+- name: FLOWRUN_OPERATOR_DEFAULT_POD_SECURITY_CONTEXT
+  value: {{ include "flowrun.user" .Values.defaults.podSecurityContext | quote }}
 {{- with include "flowrun.prefectApiUrl" . }}
 - name: FLOWRUN_OPERATOR_PREFECT_API_URL
   value: {{ . | quote }}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_operator.api.common import Engine, PodSecurity, Resources
 from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.api.taskcluster import TaskCluster
@@ -20,6 +20,7 @@ class Defaults:
     image_pull_policy: str | None = None
     driver_resources: Resources | None = None
     worker_resources: Resources | None = None
+    pod_security_context: PodSecurity | None = None
     # What a coordinator adds to the container in which it runs.
     coordinator_resources: Mapping[Engine, Resources] = field(default_factory=dict)
     prefect_api_url: str | None = None
@@ -66,6 +67,10 @@ class PodFacts:
     unreachable: bool = False
     # Why Kubernetes ends the pod: condition DisruptionTarget, or Kueue's TerminationTarget.
     disruption: Problem | None = None
+    # The main container has ended, another one has not: a sidecar keeps the pod, and its Job, from ending.
+    lingers: bool = False
+    # Its kubelet has been told to end it.
+    overdue: bool = False
 
     @property
     def ended(self) -> bool:
@@ -125,6 +130,8 @@ class AttemptView:
     worker_pods: int = 0
     # Of these, how many have not ended yet.
     live_workers: int = 0
+    # Workers whose sidecars have not ended with them.
+    lingering_workers: tuple[PodFacts, ...] = ()
     # What a worker said that can never work in this cluster: it has another Ray or Python than the driver.
     unfit_worker: str | None = None
     # The API server itself said that there is no such Job: its absence from the cache proves nothing (F06).
@@ -150,6 +157,7 @@ class RunView:
     drivers: tuple[PodFacts, ...] = ()
     # The Job that tells Prefect the end, and the last report that Prefect has heard from the operator (its id).
     report_job: JobFacts | None = None
+    report_pod: PodFacts | None = None
     told: str = ""
     # The newest attempt whose Job or driver was ever seen: it is not made anew if both go before it is recorded (F14).
     begun: int = 0

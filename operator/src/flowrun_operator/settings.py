@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_operator.api.common import Engine, PodSecurity, Resources
 from flowrun_operator.election.election import Terms
 from flowrun_operator.model import Defaults
 
@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     default_image_pull_policy: str | None = None
     default_driver_resources: Resources | None = None
     default_worker_resources: Resources | None = None
+    # {}: no uid and no group are asked for. Not set: those of our images.
+    default_pod_security_context: PodSecurity | None = None
     # What a Dask scheduler or a Ray head adds to the container in which it runs.
     default_dask_coordinator_resources: Resources | None = None
     default_ray_coordinator_resources: Resources | None = None
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
             image_pull_policy=self.default_image_pull_policy,
             driver_resources=self.default_driver_resources,
             worker_resources=self.default_worker_resources,
+            pod_security_context=self.default_pod_security_context,
             coordinator_resources={engine: added for engine, added in coordinators.items() if added is not None},
             prefect_api_url=self.prefect_api_url,
             prefect_ui_url=self.prefect_ui_url,

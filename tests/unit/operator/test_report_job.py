@@ -1,7 +1,11 @@
 """The Job that tells Prefect the end of a run whose key the operator may not read."""
 
+from dataclasses import replace
+
+import pytest
 from operator_testing.builders import DEFAULTS, NAMESPACE, RUN_UID, a_run
 
+from flowrun_operator.api.common import Resources
 from flowrun_operator.children import report_job
 
 SPEC = {
@@ -45,14 +49,68 @@ def test_the_job_is_the_runs_and_goes_with_it_and_by_itself():
     assert job["spec"]["backoffLimit"] > 10
 
 
-def test_the_pod_fits_pod_security_restricted_and_is_small():
+def test_the_pod_fits_pod_security_restricted_and_has_no_sidecar():
     pod = job_of()["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
     assert (pod["nodeSelector"], pod["imagePullSecrets"]) == ({"pool": "a"}, [{"name": "pull"}])
     (container,) = pod["containers"]
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    assert container["resources"]["requests"]["cpu"] == "50m"
+    assert container["name"] == "flowrun"
+
+
+def test_the_pod_fits_a_quota_that_the_drivers_pod_fits_but_takes_no_device():
+    limits = {"cpu": "2", "memory": "1Gi", "nvidia.com/gpu": 1}
+    resources = {"requests": {"cpu": "150m", "memory": "384Mi"}, "limits": limits}
+    (container,) = job_of({**SPEC, "driver": {"resources": resources}})["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {**resources, "limits": {"cpu": "2", "memory": "1Gi"}}
+
+
+def test_a_driver_without_resources_of_its_own_has_the_defaults_and_so_has_the_report():
+    defaults = replace(DEFAULTS, driver_resources=Resources(requests={"cpu": "150m"}, limits={"cpu": 1}))
+    job = report_job(a_run({"prefect": SPEC["prefect"]}), 1, defaults, "CRASHED", "")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"requests": {"cpu": "150m"}, "limits": {"cpu": 1}}
+
+
+def test_job_and_pod_are_let_in_where_the_driver_is_by_its_labels_and_security_context():
+    main = {
+        "name": "flowrun",
+        "command": ["opentelemetry-instrument", "python", "-m", "prefect_flowrun.driver"],
+        "securityContext": {"readOnlyRootFilesystem": True},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    template = {
+        "metadata": {"labels": {"owner": "ann", "flowrun.dev/role": "worker"}, "annotations": {"a": "b"}},
+        "spec": {
+            "securityContext": {"runAsUser": None},
+            "priorityClassName": "batch",
+            "containers": [main, {"name": "sidecar", "image": "x"}],
+            "initContainers": [{"name": "proxy", "image": "x", "restartPolicy": "Always"}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        },
+    }
+    job = job_of({**SPEC, "podMetadata": {"labels": {"cost-center": "1"}}, "driver": {"podTemplate": template}})
+    made = job["spec"]["template"]
+    assert job["metadata"]["labels"] == made["metadata"]["labels"]
+    assert (
+        made["metadata"]["labels"].items() >= {"owner": "ann", "cost-center": "1", "flowrun.dev/role": "report"}.items()
+    )
+    assert made["metadata"]["annotations"] == {"a": "b"}
+    assert made["spec"]["securityContext"]["runAsUser"] is None
+    assert made["spec"]["priorityClassName"] == "batch"
+    assert "initContainers" not in made["spec"]
+    (container,) = made["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "prefect_flowrun.report_end"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert [volume["name"] for volume in made["spec"]["volumes"]] == ["tmp"]
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp"]
+
+
+@pytest.mark.parametrize("template", [{"spec": {"containers": None}}, {"metadata": None}, {}])
+def test_a_pod_template_that_is_half_empty_is_read(template):
+    (container,) = job_of({**SPEC, "driver": {"podTemplate": template}})["spec"]["template"]["spec"]["containers"] or []
+    assert container["name"] == "flowrun"
 
 
 def test_the_operators_own_server_is_used_where_the_run_names_none():

@@ -32,6 +32,12 @@ def test_resources_are_json(environment):
     assert settings.defaults().worker_resources.requests == {"cpu": "1", "memory": "1Gi"}
 
 
+def test_numbers_are_read_as_helm_writes_them(environment):
+    given = '{"limits":{"memory":2.147483648e+09},"requests":{"cpu":0.25,"memory":402653184}}'
+    resources = environment(DEFAULT_DRIVER_RESOURCES=given).defaults().driver_resources
+    assert resources == Resources(requests={"cpu": "0.25", "memory": 402653184}, limits={"memory": "2147483648"})
+
+
 def test_what_a_coordinator_adds_is_told_by_engine(environment):
     defaults = environment(DEFAULT_RAY_COORDINATOR_RESOURCES='{"requests": {"cpu": "250m"}}').defaults()
     assert defaults.coordinator_resources == {Engine.RAY: Resources(requests={"cpu": "250m"})}
@@ -72,3 +78,11 @@ def test_the_lease_is_where_and_whose_it_is_told(environment):
 def test_F05_terms_that_do_not_keep_two_leaders_apart_are_refused(environment, terms):
     with pytest.raises(ValueError, match=r"renew_deadline_s|greater than 0"):
         environment(**terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [("", None), ("{}", {}), ('{"runAsUser":1000,"runAsGroup":null}', {"runAsUser": 1000})]
+)
+def test_the_user_of_runs_may_be_set_or_left_out(environment, text, read):
+    found = environment(DEFAULT_POD_SECURITY_CONTEXT=text).defaults().pod_security_context
+    assert (None if found is None else found.to_api()) == read

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 # Kubernetes' own types that are passed on as they are: validated by the API server when the pod is created.
@@ -34,11 +35,29 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def _fraction_as_text(value: Any) -> Any:
+    """Return a number with a fraction as a pod would read it: 0.5, 5.36870912e+8."""
+    if isinstance(value, bool):
+        raise ValueError("a quantity is a number or a text such as 500m or 2Gi")
+    if not isinstance(value, float):
+        return value
+    exact = Decimal(repr(value))  # not Decimal(value), which is 0.1000000000000000055...
+    return format(exact.to_integral_value() if exact == exact.to_integral_value() else exact, "f")
+
+
+Quantity = Annotated[int | str, BeforeValidator(_fraction_as_text)]
+# A pod takes `cpu: 0.5`, and the schema type int-or-string would refuse it (argo-rollouts#101). No schema can say "a
+# number or a text": what is neither is told in the status.
+Quantities = Annotated[
+    dict[str, Quantity], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+
+
 class Resources(ApiModel):
     """Requests and limits of a container, as in a pod."""
 
-    requests: dict[str, int | str] | None = None
-    limits: dict[str, int | str] | None = None
+    requests: Quantities | None = None
+    limits: Quantities | None = None
 
 
 class SecretKey(ApiModel):
@@ -46,6 +65,26 @@ class SecretKey(ApiModel):
 
     name: str = Field(min_length=1, max_length=253)
     key: str = Field(default="key", min_length=1, max_length=253)
+
+
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")]
+
+
+class PodMetadata(ApiModel):
+    """What all pods carry beside the operator's own labels."""
+
+    labels: dict[str, LabelValue] | None = Field(
+        None, description="On every child, not only on pods. Of flowrun.dev/... the operator's own count."
+    )
+    annotations: dict[str, str] | None = Field(None, description="On every pod.")
+
+
+class PodSecurity(ApiModel):
+    """As whom the processes of all pods run; what is not set is left to the image, or to the platform (OpenShift)."""
+
+    run_as_user: int | None = Field(None, ge=1, le=2**31 - 1)
+    run_as_group: int | None = Field(None, ge=0, le=2**31 - 1)
+    fs_group: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class PodOptions(ApiModel):

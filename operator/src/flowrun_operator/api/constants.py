@@ -24,6 +24,8 @@ ROLE_REPORT = "report"
 
 # The container that we look at in a pod; sidecars may stand beside it.
 MAIN_CONTAINER = "flowrun"
+# `activeDeadlineSeconds` of a pod whose main container has ended: its kubelet stops the rest. The smallest allowed.
+OVERDUE_S = 1
 
 # Child names grow from the run's: NAME-<attempt>-<cluster> must stay a Service name (63 characters).
 MAX_RUN_NAME = 40

@@ -14,7 +14,9 @@ from flowrun_operator.api.common import (
     Engine,
     Metadata,
     OpaqueObject,
+    PodMetadata,
     PodOptions,
+    PodSecurity,
     PrefectOptions,
     Time,
 )
@@ -92,6 +94,12 @@ class FlowRunSpec(ApiModel):
     image_pull_policy: str | None = Field(None, json_schema_extra={"enum": ["Always", "IfNotPresent", "Never"]})
     image_pull_secrets: list[OpaqueObject] | None = Field(None, max_length=16)
     env: list[OpaqueObject] | None = Field(None, max_length=256, description="Environment of every pod of the run.")
+    pod_metadata: PodMetadata = Field(
+        default_factory=PodMetadata, description="Labels and annotations of every pod of the run."
+    )
+    pod_security_context: PodSecurity | None = Field(
+        None, description="As whom every pod of the run runs. Default: what the operator was installed with."
+    )
     driver: PodOptions = Field(default_factory=PodOptions)
     clusters: list[ClusterSpec] = Field(
         default_factory=list,

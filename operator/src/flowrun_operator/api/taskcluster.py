@@ -17,7 +17,9 @@ from flowrun_operator.api.common import (
     Engine,
     Metadata,
     OpaqueObject,
+    PodMetadata,
     PodOptions,
+    PodSecurity,
     PrefectOptions,
     SecretKey,
     WorkerOptions,
@@ -73,6 +75,10 @@ class TaskClusterSpec(ApiModel):
     image: str | None = Field(None, max_length=1024, description="Image of coordinator and workers.")
     image_pull_policy: str | None = Field(None, json_schema_extra={"enum": ["Always", "IfNotPresent", "Never"]})
     image_pull_secrets: list[OpaqueObject] | None = Field(None, max_length=16)
+    pod_metadata: PodMetadata = Field(
+        default_factory=PodMetadata, description="Labels and annotations of every pod of the cluster."
+    )
+    pod_security_context: PodSecurity | None = Field(None, description="As whom every pod of the cluster runs.")
     coordinator: PodOptions = Field(default_factory=PodOptions, description="Standalone: the coordinator's pod.")
     workers: TaskClusterWorkers = Field(default_factory=TaskClusterWorkers)
     prefect: PrefectOptions = Field(default_factory=PrefectOptions)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowrun_operator.api.constants import (
     API_VERSION,
+    GROUP,
     LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_MANAGED_BY,
@@ -57,6 +58,24 @@ def _common(instance: str, role: str | None) -> dict[str, str]:
         "app.kubernetes.io/part-of": "flowrun",
         LABEL_MANAGED_BY: MANAGER,
     }
+
+
+def with_users(given: dict[str, Any] | None, own: dict[str, str]) -> dict[str, Any]:
+    """Return a child's own labels with those that its user wants on it.
+
+    Ours are those by which we find the child: without them it would be lost to us. The others of `app.kubernetes.io`
+    only describe, and a policy may demand its own words there.
+
+    Args:
+        given: The user's labels.
+        own: Ours.
+    """
+    described = {**own, **{key: value for key, value in (given or {}).items() if not _is_ours(key)}}
+    return {**described, **{key: value for key, value in own.items() if _is_ours(key)}}
+
+
+def _is_ours(key: str) -> bool:
+    return key == LABEL_MANAGED_BY or key.startswith(f"{GROUP}/")
 
 
 def selector(all_labels: dict[str, str]) -> str:

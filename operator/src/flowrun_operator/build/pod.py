@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_operator.api.common import PodOptions, Resources, SecretKey
+from flowrun_operator.api.common import PodMetadata, PodOptions, PodSecurity, Resources, SecretKey
 from flowrun_operator.api.constants import MAIN_CONTAINER
+from flowrun_operator.build.labels import with_users
 from flowrun_operator.build.merge import merged
 
-_USER_ID = 10001
+# The user of our images.
+_OUR_USER = PodSecurity(run_as_user=10001, run_as_group=10001, fs_group=10001)
 SOURCE_PATH = "/flowrun/source"
 
 
@@ -22,6 +24,10 @@ class PodParts:
     image: str
     labels: dict[str, str]
     grace_s: int
+    # The user's, of all pods; weaker than those of a pod template.
+    metadata: PodMetadata = field(default_factory=PodMetadata)
+    # None: the user of our images.
+    security: PodSecurity | None = None
     pull_policy: str | None = None
     pull_secrets: list[dict[str, Any]] | None = None
     resources: Resources | None = None
@@ -56,9 +62,7 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         "terminationGracePeriodSeconds": parts.grace_s,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER_ID,
-            "runAsGroup": _USER_ID,
-            "fsGroup": _USER_ID,
+            **(parts.security or _OUR_USER).to_api(),
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -73,10 +77,10 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         "serviceAccountName": options.service_account_name or parts.account,
     }
     spec.update({key: value for key, value in optional.items() if value})
-    template: dict[str, Any] = merged({"metadata": {}, "spec": spec}, options.pod_template or {})
-    # Ours last: without its labels a pod would be lost to us. The user's template has no schema: it may hold null.
+    template: dict[str, Any] = merged({"metadata": parts.metadata.to_api(), "spec": spec}, options.pod_template or {})
+    # The user's template has no schema: it may hold null.
     metadata = _object(template["metadata"])
-    return {**template, "metadata": {**metadata, "labels": {**_object(metadata.get("labels")), **parts.labels}}}
+    return {**template, "metadata": {**metadata, "labels": with_users(_object(metadata.get("labels")), parts.labels)}}
 
 
 def from_field(name: str, path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowrun_operator.api.constants import GROUP, LABEL_CLUSTER, LABEL_ROLE, ROLE_COORDINATOR, ROLE_DRIVER
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.labels import cluster_labels, owner
+from flowrun_operator.build.labels import cluster_labels, owner, with_users
 
 
 def coordinator_service(cluster: TaskCluster) -> dict[str, Any]:
@@ -20,13 +20,14 @@ def coordinator_service(cluster: TaskCluster) -> dict[str, Any]:
         # The driver serves all clusters of its attempt: its pod has no label of one cluster.
         selector.pop(LABEL_CLUSTER, None)
     port = cluster.spec.coordinator_port
+    of_cluster = {key: value for key, value in own.items() if key != LABEL_ROLE}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
             "name": cluster.metadata.name,
             "namespace": cluster.metadata.namespace,
-            "labels": {key: value for key, value in own.items() if key != LABEL_ROLE},
+            "labels": with_users(cluster.spec.pod_metadata.labels, of_cluster),
             "ownerReferences": owner("TaskCluster", cluster.metadata.name, cluster.metadata.uid),
         },
         "spec": {
@@ -34,6 +35,7 @@ def coordinator_service(cluster: TaskCluster) -> dict[str, Any]:
             "selector": selector,
             # Workers knock themselves; readiness would only delay the endpoint.
             "publishNotReadyAddresses": True,
-            "ports": [{"name": "scheduler", "port": port, "targetPort": port}],
+            # A mesh that has to guess waits for the client to speak first, or takes it for HTTP (kuberay#1946).
+            "ports": [{"name": "scheduler", "port": port, "targetPort": port, "appProtocol": "tcp"}],
         },
     }

@@ -12,7 +12,7 @@ from flowrun_operator.api.common import Engine, PrefectOptions, SecretKey
 from flowrun_operator.api.constants import GROUP
 from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.naming import cluster_name, own_name
-from flowrun_operator.build.labels import labels, owner
+from flowrun_operator.build.labels import labels, owner, with_users
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET, secret
 from flowrun_operator.model import Defaults
 
@@ -72,8 +72,11 @@ def _key_of_its_own(run: FlowRun, attempt: int, defaults: Defaults) -> SecretKey
 
 
 def _secret(run: FlowRun, attempt: int, where: SecretKey) -> dict[str, Any]:
-    made = labels(run.metadata.name, attempt)
-    return secret(where.name, run.metadata.namespace, where.key, made, _owner(run))
+    return secret(where.name, run.metadata.namespace, where.key, _labels(run, attempt), _owner(run))
+
+
+def _labels(run: FlowRun, attempt: int) -> dict[str, str]:
+    return with_users(run.spec.pod_metadata.labels, labels(run.metadata.name, attempt))
 
 
 def _owner(run: FlowRun) -> list[dict[str, Any]]:
@@ -112,7 +115,7 @@ def _object(run: FlowRun, attempt: int, api_version: str, kind: str, name: str, 
     metadata = {
         "name": name,
         "namespace": run.metadata.namespace,
-        "labels": labels(run.metadata.name, attempt),
+        "labels": _labels(run, attempt),
         "ownerReferences": _owner(run),
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}

@@ -10,7 +10,7 @@ from flowrun_operator.api.constants import API_VERSION, MANAGER
 from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.naming import attempt_name, cluster_name
 from flowrun_operator.api.taskcluster import FlowRunRef, ScaleDown, TaskCluster, TaskClusterSpec, TaskClusterWorkers
-from flowrun_operator.build.labels import labels, owner
+from flowrun_operator.build.labels import labels, owner, with_users
 from flowrun_operator.children.belongings import prefect_options, ray_token
 from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
@@ -70,6 +70,7 @@ def count(run: FlowRun, engine: Engine) -> int:
 def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults: Defaults) -> dict[str, Any]:
     """Return a TaskCluster of an attempt, complete: later changes of the defaults don't reach it."""
     cluster = run.spec.clusters[index]
+    own = labels(run.metadata.name, attempt, cluster=cluster.name)
     built = TaskCluster(
         metadata=Metadata(name=cluster_name(run.metadata.name, attempt, cluster.name)),
         spec=TaskClusterSpec(
@@ -78,6 +79,8 @@ def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults:
             port=port_of(run, index),
             image_pull_policy=run.spec.image_pull_policy or defaults.image_pull_policy,
             image_pull_secrets=run.spec.image_pull_secrets,
+            pod_metadata=run.spec.pod_metadata,
+            pod_security_context=run.spec.pod_security_context or defaults.pod_security_context,
             workers=_workers(run, cluster, defaults),
             prefect=prefect_options(run, attempt, defaults),
             token_secret=ray_token(run, attempt) if cluster.engine is Engine.RAY else None,
@@ -91,7 +94,7 @@ def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults:
         "metadata": {
             "name": built.metadata.name,
             "namespace": run.metadata.namespace,
-            "labels": labels(run.metadata.name, attempt, cluster=cluster.name),
+            "labels": with_users(run.spec.pod_metadata.labels, own),
             "ownerReferences": owner("Job", attempt_name(run.metadata.name, attempt), job_uid),
         },
         "spec": built.spec.to_api(),

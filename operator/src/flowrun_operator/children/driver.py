@@ -44,10 +44,11 @@ def driver_job(run: FlowRun, attempt: int, defaults: Defaults, left_s: int | Non
     """
     name = attempt_name(run.metadata.name, attempt)
     all_labels = {**labels(run.metadata.name, attempt, role=ROLE_DRIVER), LABEL_RUN_UID: run.metadata.uid}
+    template = pod_template(_driver(run, attempt, defaults, all_labels), run.spec.driver)
     spec: dict[str, Any] = {
         "backoffLimit": 0,
         "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, _SHORTEST_JOB_TTL_S),
-        "template": pod_template(_driver(run, attempt, defaults, all_labels), run.spec.driver),
+        "template": template,
     }
     if run.spec.active_deadline_seconds:
         spec["activeDeadlineSeconds"] = left_s or run.spec.active_deadline_seconds
@@ -57,7 +58,8 @@ def driver_job(run: FlowRun, attempt: int, defaults: Defaults, left_s: int | Non
         "metadata": {
             "name": name,
             "namespace": run.metadata.namespace,
-            "labels": all_labels,
+            # Those of the pod: what a policy demands of pods it demands of Jobs too (awx-operator#2130).
+            "labels": template["metadata"]["labels"],
             "ownerReferences": owner("FlowRun", run.metadata.name, run.metadata.uid),
         },
         "spec": spec,
@@ -94,6 +96,8 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
         image=run.spec.image or defaults.image,
         labels=all_labels,
         grace_s=DRIVER_GRACE_S,
+        metadata=run.spec.pod_metadata,
+        security=run.spec.pod_security_context or defaults.pod_security_context,
         pull_policy=run.spec.image_pull_policy or defaults.image_pull_policy,
         pull_secrets=run.spec.image_pull_secrets,
         resources=resources,

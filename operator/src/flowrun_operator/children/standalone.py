@@ -9,7 +9,7 @@ from flowrun_operator.api.common import Engine, PodOptions, Resources
 from flowrun_operator.api.constants import ROLE_COORDINATOR
 from flowrun_operator.api.naming import coordinator_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.labels import cluster_labels, owner
+from flowrun_operator.build.labels import cluster_labels, owner, with_users
 from flowrun_operator.build.pod import PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.build.quantities import total
@@ -30,6 +30,7 @@ def completed(cluster: TaskCluster, defaults: Defaults) -> TaskCluster:
     filled: dict[str, Any] = {
         "image": spec.image or defaults.image or None,
         "image_pull_policy": spec.image_pull_policy or defaults.image_pull_policy,
+        "pod_security_context": spec.pod_security_context or defaults.pod_security_context,
         "workers": _with_resources(spec.workers, defaults.worker_resources),
         "coordinator": _with_resources(spec.coordinator, coordinator),
     }
@@ -47,7 +48,8 @@ def token_of_its_own(cluster: TaskCluster) -> dict[str, Any] | None:
     if cluster.spec.engine is not Engine.RAY or cluster.spec.token_secret is not None:
         return None
     where = token_secret(cluster)
-    return secret(where.name, cluster.metadata.namespace, where.key, cluster_labels(cluster), _owner(cluster))
+    own = with_users(cluster.spec.pod_metadata.labels, cluster_labels(cluster))
+    return secret(where.name, cluster.metadata.namespace, where.key, own, _owner(cluster))
 
 
 def coordinator_pod(cluster: TaskCluster) -> dict[str, Any]:
@@ -86,6 +88,8 @@ def _parts(cluster: TaskCluster) -> PodParts:
         image=spec.image or "",
         labels=cluster_labels(cluster, ROLE_COORDINATOR),
         grace_s=_GRACE_S,
+        metadata=spec.pod_metadata,
+        security=spec.pod_security_context,
         pull_policy=spec.image_pull_policy,
         pull_secrets=spec.image_pull_secrets,
         ports=[{"name": "scheduler", "containerPort": spec.coordinator_port}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from flowrun_operator.api.naming import attempt_name
@@ -33,6 +34,7 @@ from flowrun_operator.decide.plan import (
     StartAttempt,
     Verdict,
 )
+from flowrun_operator.decide.sidecars import end_sidecars
 from flowrun_operator.model import AttemptView, RunView
 
 # A driver needs about this long before it has registered its flow run.
@@ -66,7 +68,7 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
             actions = (*_missing_clusters(view), *_questions(view, now), *remove(view, keep=view.current))
             status = run_status.active(view, now)
             plan = Plan(actions=actions, status=status, final=_unrecorded(view), requeue_after_s=after)
-    return plan
+    return replace(plan, actions=(*plan.actions, *end_sidecars(view)))
 
 
 def _unrecorded(view: RunView) -> bool:
@@ -84,7 +86,7 @@ def remove(view: RunView, keep: AttemptView | None) -> list[Action]:
         if attempt.worker_pods:
             # SIGTERM, then at once SIGKILL: their scheduler is gone, they have nothing to save. Of pods that have ended
             # only the objects are left: with a grace the kubelet would take 2 s more to remove those.
-            grace_s = 1 if attempt.live_workers else 0
+            grace_s = 1 if attempt.live_workers or attempt.lingering_workers else 0
             actions.append(DeleteWorkers(view.run.metadata.name, attempt.number, grace_s))
         actions += [Delete("TaskCluster", c.object_name, c.uid) for c in attempt.clusters if not c.deleting]
     return actions

@@ -18,8 +18,18 @@ from flowrun_operator.api.naming import report_name
 from flowrun_operator.children import report_job
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition
-from flowrun_operator.decide.plan import STOPPED, Action, AttemptOutcome, Create, Delete, ReportToPrefect, Waiting
-from flowrun_operator.model import Problem, RunView
+from flowrun_operator.decide.plan import (
+    EXPLAIN_AFTER_S,
+    STOPPED,
+    Action,
+    AttemptOutcome,
+    Create,
+    Delete,
+    Explain,
+    ReportToPrefect,
+    Waiting,
+)
+from flowrun_operator.model import PodFacts, Problem, RunView
 
 INFORMED = "PrefectInformed"
 _Bare = tuple[str, ConditionStatus, str, str]
@@ -30,6 +40,7 @@ _PATIENCE_S = 5.0
 DRIVER_SPEAKS_S = 20.0
 # Prefect writes the states of task runs from a queue of events: those of a good end may still be on their way.
 _EVENTS_S = 10.0
+_REPORTING = "Prefect is to be told how the run ended"
 _FIRST_CHECK_S, _LONGEST_CHECK_S = 0.5, 15.0
 
 
@@ -46,7 +57,7 @@ def at_end(view: RunView, outcome: AttemptOutcome) -> _Bare:
     if view.current is None or not view.prefect_api_url:
         return condition(INFORMED, True, "NothingToTell", "no driver was started")
     if not outcome.reported:
-        return condition(INFORMED, False, "Reporting", "Prefect is to be told how the run ended")
+        return condition(INFORMED, False, "Reporting", _REPORTING)
     if _owes(view):
         return condition(INFORMED, False, "Reporting", "Prefect is to be told of task runs that an attempt left behind")
     return condition(INFORMED, True, "Told", "the driver told Prefect how the run ended")
@@ -62,6 +73,8 @@ def now_known(view: RunView) -> _Bare | None:
     refused = _refused(view)
     if old.status is ConditionStatus.FALSE and refused is not None:
         return condition(INFORMED, False, refused.reason, refused.message)
+    if old.status is ConditionStatus.FALSE and old.reason != "Reporting" and view.finished and has_own_key(view):
+        return condition(INFORMED, False, "Reporting", _REPORTING)  # what held the Job up is over
     return INFORMED, old.status, old.reason, old.message
 
 
@@ -77,7 +90,7 @@ def actions(view: RunView, now: datetime) -> list[Action]:
         return [report]
     if view.report_job is not None:
         # One that has failed for good is made anew.
-        return _without_job(view) if view.report_job.finished else []
+        return _without_job(view) if view.report_job.finished else _questions(view, now)
     manifest = report_job(view.run, report.attempt, view.defaults, report.type, report.message)
     return [Create(manifest, view.run.metadata.uid)]
 
@@ -160,12 +173,29 @@ def _heard(view: RunView) -> bool:
     if report is None:
         return False
     if has_own_key(view):
-        return view.report_job is not None and view.report_job.succeeded
+        return view.report_job is not None and (view.report_job.succeeded or _said_so(view.report_pod))
     return view.told == report.id
 
 
+def _said_so(pod: PodFacts | None) -> bool:
+    """Whether the process has ended well; with a sidecar beside it the Job may never do."""
+    return pod is not None and pod.terminated is not None and pod.terminated.exit_code == 0
+
+
 def _refused(view: RunView) -> Problem | None:
-    return view.problems.get(report_name(view.run.metadata.name, view.run.metadata.uid))
+    """Return what keeps the Job or its pod away."""
+    refused = view.problems.get(report_name(view.run.metadata.name, view.run.metadata.uid))
+    held_up = view.report_pod or view.report_job
+    return refused or (held_up.problem if held_up is not None else None)
+
+
+def _questions(view: RunView, now: datetime) -> list[Action]:
+    """Ask why the Job has no pod, or its pod does not run: a quota, a policy, no room."""
+    job, pod = view.report_job, view.report_pod
+    if job is None or job.created_at is None or (pod is not None and not pod.silent):
+        return []
+    age_s = (now - job.created_at).total_seconds()
+    return [Explain(pod.uid if pod else job.uid)] if age_s >= EXPLAIN_AFTER_S else []
 
 
 def _owes(view: RunView) -> bool:

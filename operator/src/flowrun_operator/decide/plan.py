@@ -42,6 +42,14 @@ class DeleteWorkers:
 
 
 @dataclass(frozen=True)
+class EndSidecars:
+    """Have the kubelet stop what still runs in a pod; the pod stays, with the log of what has ended."""
+
+    pod: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class Scale:
     """Set the number of workers of a TaskCluster, unless it was changed since it was read."""
 
@@ -130,6 +138,7 @@ Action = (
     Create
     | Delete
     | DeleteWorkers
+    | EndSidecars
     | Scale
     | Confirm
     | ConfirmPod

@@ -141,7 +141,7 @@ def _all_pods(view: ClusterView) -> list[Action]:
     """Delete coordinator and workers; clients see the connection break, nothing else is lost."""
     pods = [*([view.coordinator] if view.coordinator else []), *(w.pod for w in view.workers)]
     # Of a pod that has ended only the object is left: with a grace the kubelet would keep the name for 2 s more.
-    return [Delete("Pod", pod.name, pod.uid, grace_s=int(pod.live)) for pod in pods if not pod.deleting]
+    return [Delete("Pod", pod.name, pod.uid, grace_s=int(pod.live or pod.lingers)) for pod in pods if not pod.deleting]
 
 
 def _with_status(

@@ -68,6 +68,8 @@ def _parts(cluster: TaskCluster, process: WorkerProcess) -> PodParts:
         image=spec.image or "",
         labels=cluster_labels(cluster, ROLE_WORKER),
         grace_s=_WORKER_GRACE_S,
+        metadata=spec.pod_metadata,
+        security=spec.pod_security_context,
         pull_policy=spec.image_pull_policy,
         pull_secrets=spec.image_pull_secrets,
         ports=[{"name": "http", "containerPort": READY_PORT}],

@@ -91,6 +91,11 @@ class KubeClient:
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         return await self._request("PATCH", f"{self._path(kind, namespace, name)}/status", body)
 
+    async def end_pod(self, namespace: str, name: str, uid: str, active_deadline_s: int) -> Raw:
+        """Give a pod a deadline, if it is still the one meant (409 otherwise); it can only ever be lowered."""
+        body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": active_deadline_s}}
+        return await self._request("PATCH", self._path("Pod", namespace, name), body)
+
     async def scale(self, kind: str, namespace: str, name: str, replicas: int, resource_version: str) -> Raw:
         """Set the number of replicas, if the object is still the one that was read (409 otherwise)."""
         body = {"metadata": {"resourceVersion": resource_version}, "spec": {"replicas": replicas}}

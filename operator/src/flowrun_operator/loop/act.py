@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from flowrun_operator.api.constants import ROLE_DRIVER, ROLE_WORKER
+from flowrun_operator.api.constants import OVERDUE_S, ROLE_DRIVER, ROLE_WORKER
 from flowrun_operator.api.naming import idempotency_key
 from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
@@ -27,6 +27,7 @@ from flowrun_operator.decide.plan import (
     Delete,
     DeleteWorkers,
     DropReport,
+    EndSidecars,
     Explain,
     LookUpFlowRun,
     ReportToPrefect,
@@ -37,8 +38,9 @@ from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop.cache import CHILD_KINDS, Cache
 from flowrun_operator.model import Problem
-from flowrun_operator.observe.events import explanation, refusal_reason
+from flowrun_operator.observe.events import explanation
 from flowrun_operator.observe.fields import Raw, at, family, owner_uid
+from flowrun_operator.observe.refusals import refusal
 from flowrun_operator.prefect_api.client import PrefectApi
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,8 @@ class Actor:
                     await self._delete(action, namespace)
                 case DeleteWorkers():
                     await self._delete_workers(action, namespace)
+                case EndSidecars():
+                    await self._end_sidecars(action, namespace)
                 case Scale(name=name, replicas=replicas, resource_version=version):
                     await self._kube.scale("TaskCluster", namespace, name, replicas, version)
                 case ConfirmPod():
@@ -138,7 +142,7 @@ class Actor:
             if not error.refused:
                 raise
             # 403 has two meanings: a quota or policy said no, or the operator lacks a right.
-            self._refuse(where, refusal_reason(error.message) or error.reason or "Refused", error.message)
+            self._refuse(where, refusal(error.message, error.reason or "Refused"))
             return False
         self._accept(where)
         if kind in CHILD_KINDS:
@@ -153,8 +157,8 @@ class Actor:
             filled["stringData"][key] = values[key]
         return filled
 
-    def _refuse(self, where: tuple[str, str], reason: str, message: str) -> None:
-        self._cache.problems[where] = Problem(reason, message)
+    def _refuse(self, where: tuple[str, str], problem: Problem) -> None:
+        self._cache.problems[where] = problem
         self._cache.refusals.refused(where)
 
     def _accept(self, where: tuple[str, str]) -> None:
@@ -166,7 +170,7 @@ class Actor:
         existing = await self._kube.get(kind, *where)
         if owner_uid(existing) != action.owner_uid:
             message = f"{kind} {where[1]} exists and is not this run's: delete it, or choose another name for the run"
-            self._refuse(where, "NameConflict", message)
+            self._refuse(where, Problem("NameConflict", message))
             return False
         if kind not in CHILD_KINDS:  # nobody watches it
             self._accept(where)
@@ -176,7 +180,7 @@ class Actor:
         if all(at(known, "metadata", "uid") != at(existing, "metadata", "uid") for known in ours):
             # No watch tells of it: created again and again it would be a hot loop.
             message = f"{kind} {where[1]} has lost its labels: restore them, or delete it"
-            self._refuse(where, "LabelsLost", message)
+            self._refuse(where, Problem("LabelsLost", message))
             return False
         self._accept(where)
         return True
@@ -215,6 +219,15 @@ class Actor:
         answer = await self._kube.delete_collection("Pod", namespace, selector=chosen, grace_s=action.grace_s)
         for pod in answer.get("items", []):
             self._mark_deleting(pod, namespace)
+
+    async def _end_sidecars(self, action: EndSidecars, namespace: str) -> None:
+        try:
+            self._cache.feed("Pod", await self._kube.end_pod(namespace, action.pod, action.uid, OVERDUE_S))
+        except ApiError as error:
+            if error.status == 403:  # rights of an older chart: what ended stays ended
+                log.warning("Sidecars of pod %s run on: %s", action.pod, error.message)
+            elif not (error.not_found or error.conflict):  # otherwise the pod is gone
+                raise
 
     def _mark_deleting(self, pod: Raw, namespace: str) -> None:
         known = self._cache.get("Pod", namespace, at(pod, "metadata", "name"))

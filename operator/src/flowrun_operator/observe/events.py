@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.fields import Raw, at
+from flowrun_operator.observe.refusals import refusal
 
 
 def explanation(events: list[Raw]) -> Problem | None:
@@ -18,18 +19,7 @@ def explanation(events: list[Raw]) -> Problem | None:
     if not warnings:
         return None
     warning = max(warnings, key=_seen_at)
-    message = str(warning.get("message", ""))
-    return Problem(refusal_reason(message) or str(warning.get("reason", "Warning")), message)
-
-
-def refusal_reason(message: str) -> str | None:
-    """Return a reason that users know for a refusal of the API server."""
-    lowered = message.lower()
-    if "exceeded quota" in lowered or "must specify limits" in lowered or "must specify requests" in lowered:
-        return "QuotaExceeded"
-    if "violates podsecurity" in lowered:
-        return "PodSecurityViolation"
-    return None
+    return refusal(str(warning.get("message", "")), str(warning.get("reason", "Warning")))
 
 
 def _seen_at(event: Raw) -> str:

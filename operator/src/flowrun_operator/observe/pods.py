@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrun_operator.api.constants import MAIN_CONTAINER
+from flowrun_operator.api.constants import MAIN_CONTAINER, OVERDUE_S
 from flowrun_operator.model import PodFacts, Problem, Terminated
 from flowrun_operator.observe.fields import Raw, at, condition, time_at
 
@@ -44,6 +44,8 @@ def pod_facts(raw: Raw, explanation: Problem | None = None) -> PodFacts:
         node=at(raw, "spec", "nodeName") or "",
         unreachable=running and _forsaken(raw),
         disruption=_disruption(raw),
+        lingers=terminated is not None and not over and _has_sidecar(raw),
+        overdue=at(raw, "spec", "activeDeadlineSeconds") == OVERDUE_S,
     )
 
 
@@ -73,6 +75,15 @@ def _main_status(raw: Raw) -> Raw | None:
     statuses = at(raw, "status", "containerStatuses") or []
     named = [s for s in statuses if s.get("name") == MAIN_CONTAINER]
     return named[0] if named else None
+
+
+def _has_sidecar(raw: Raw) -> bool:
+    """Whether another container of the pod runs or is about to.
+
+    Not one among the init containers (`restartPolicy: Always`): the kubelet stops those when the others have ended.
+    """
+    others = [s for s in at(raw, "status", "containerStatuses") or [] if s.get("name") != MAIN_CONTAINER]
+    return any(at(s, "state", "terminated") is None for s in others)
 
 
 def _terminated(status: Raw | None) -> Terminated | None:

@@ -72,16 +72,16 @@ def run_view(
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
-    report = None
+    report, report_pod = None, None
+    all_pods = list(pods)
     for job in jobs:
         if owner_uid(job) != run.metadata.uid:
             continue
         facts = job_facts(job, explanations.get(at(job, "metadata", "uid")))
         if label(job, LABEL_ROLE) == ROLE_REPORT:
-            report = facts
+            report, report_pod = facts, _pod_of(facts, all_pods, explanations)
         else:
             numbers[attempt_number(job)] = facts
-    all_pods = list(pods)
     all_clusters = list(clusters)
     workers: dict[int, list[PodFacts]] = defaultdict(list)
     for pod in all_pods:
@@ -91,10 +91,11 @@ def run_view(
         AttemptView(
             number=number,
             job=job,
-            driver=_driver(job, all_pods, explanations),
+            driver=_pod_of(job, all_pods, explanations),
             clusters=tuple(_cluster_facts(c) for c in all_clusters if owner_uid(c) == job.uid),
             worker_pods=sum(1 for p in workers[number] if not p.deleting),
             live_workers=sum(1 for p in workers[number] if p.live),
+            lingering_workers=tuple(p for p in workers[number] if p.lingers),
             pod_gone=job.name in podless_jobs,
             unfit_worker=next((said for p in workers[number] if (said := _unfit(p)) is not None), None),
         )
@@ -109,6 +110,7 @@ def run_view(
         # Told by its own label: when a Job is deleted its pod is there for longer.
         drivers=tuple(pod_facts(p) for p in all_pods if label(p, LABEL_RUN_UID) == (run.metadata.uid or None)),
         report_job=report,
+        report_pod=report_pod,
         told=told,
         begun=begun,
     )
@@ -181,7 +183,7 @@ def _own_attempt(cluster: TaskCluster) -> str:
     return str(cluster.spec.flow_run.attempt) if cluster.spec.flow_run else ""
 
 
-def _driver(job: JobFacts, pods: list[Raw], explanations: Explanations) -> PodFacts | None:
+def _pod_of(job: JobFacts, pods: list[Raw], explanations: Explanations) -> PodFacts | None:
     """Return the Job's pod; the one that still lives should there be two."""
     own = [pod_facts(p, explanations.get(at(p, "metadata", "uid"))) for p in pods if owner_uid(p) == job.uid]
     return next((p for p in own if p.live), own[0] if own else None)

@@ -4,7 +4,7 @@ import pytest
 from operator_testing.builders import a_run, raw_run
 from pydantic import ValidationError
 
-from flowrun_operator.api.common import Condition
+from flowrun_operator.api.common import Condition, Resources
 from flowrun_operator.api.flowrun import FailureClass, FlowRun
 
 
@@ -44,3 +44,26 @@ def test_I5_an_invalid_object_is_refused_without_telling_its_contents():
     with pytest.raises(ValidationError) as caught:
         FlowRun.model_validate(secret)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (1, 1),
+        ("500m", "500m"),
+        (0.5, "0.5"),
+        (0.1, "0.1"),
+        (1.0, "1"),
+        (5.36870912e8, "536870912"),
+        (1e-3, "0.001"),
+        (2**40 + 0.5, "1099511627776.5"),
+    ],
+)
+def test_a_quantity_may_be_a_number_with_a_fraction_as_in_a_pod(given, read):
+    assert Resources.model_validate({"limits": {"cpu": given}}).limits == {"cpu": read}
+
+
+@pytest.mark.parametrize("given", [True, None, [1], {"a": 1}])
+def test_what_is_neither_a_number_nor_a_text_is_no_quantity(given):
+    with pytest.raises(ValidationError, match=r"limits\.cpu"):
+        Resources.model_validate({"limits": {"cpu": given}})

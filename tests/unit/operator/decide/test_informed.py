@@ -19,7 +19,7 @@ from operator_testing.builders import (
 )
 
 from flowrun_operator.decide import decide_run, informed
-from flowrun_operator.decide.plan import Create, Delete, ReportToPrefect
+from flowrun_operator.decide.plan import Create, Delete, Explain, ReportToPrefect
 from flowrun_operator.model import Problem
 
 URL = "http://prefect:4200/api"
@@ -182,6 +182,45 @@ def test_the_report_job_goes_when_the_condition_says_that_prefect_has_heard():
     status["conditions"][1] = a_condition("PrefectInformed", "True", "Told")
     view = replace(with_job(finished=True, succeeded=True), run=a_run(MINE, status))
     assert Delete("Job", REPORT_NAME, "r") in decide_run(view, NOW).actions
+
+
+QUOTA = Problem("QuotaExceeded", "must specify limits.cpu for: flowrun")
+
+
+@pytest.mark.parametrize("held_up", [{"report_job": {"problem": QUOTA}}, {"report_pod": {"problem": QUOTA}}])
+def test_F16_a_report_whose_pod_is_refused_or_held_up_says_why_and_goes_on(held_up):
+    view = with_job(**{"age_s": 9, **held_up.get("report_job", {})})
+    if "report_pod" in held_up:
+        view = replace(view, report_pod=a_pod(name="report-x", running=False, phase="Pending", **held_up["report_pod"]))
+    status = decide_run(view, NOW).status
+    assert informed_of(status) == ("False", "QuotaExceeded")
+    (said,) = [c.message for c in status.conditions if c.type == "PrefectInformed"]
+    assert "limits.cpu" in said
+    run = view.run.model_copy(update={"status": status})
+    later = replace(view, run=run, report_job=a_job(name=REPORT_NAME, uid="r"), report_pod=a_pod(name="report-x"))
+    assert informed_of(decide_run(later, NOW).status) == ("False", "Reporting")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "pod", "asked"),
+    [
+        (2, None, None),
+        (4, None, "r"),
+        (4, a_pod(uid="p", running=False, phase="Pending"), "p"),
+        (4, a_pod(uid="p"), None),
+    ],
+)
+def test_F16_a_report_job_without_a_pod_that_runs_is_asked_why(age_s, pod, asked):
+    view = replace(with_job(age_s=age_s), report_pod=pod)
+    found = [a.uid for a in decide_run(view, NOW).actions if isinstance(a, Explain)]
+    assert found == ([asked] if asked else [])
+
+
+@pytest.mark.parametrize(("exit_code", "informed"), [(0, ("True", "Told")), (1, None)])
+def test_a_report_is_told_by_its_process_whatever_runs_beside_it(exit_code, informed):
+    pod = ended_pod("", exit_code, name="report-x", phase="Running", lingers=True)
+    status = decide_run(replace(with_job(age_s=9), report_pod=pod), NOW).status
+    assert (informed_of(status) if status else None) == informed
 
 
 def test_F16_a_report_job_that_is_refused_is_said():

@@ -41,6 +41,7 @@ WRITES = {
     "replace": lambda kube: kube.replace(LEASE),
     "status": lambda kube: kube.patch_status("FlowRun", "ns", "n", {}, "7"),
     "scale": lambda kube: kube.scale("TaskCluster", "ns", "n", 1, "7"),
+    "end of a pod": lambda kube: kube.end_pod("ns", "n", "uid", 1),
     "delete": lambda kube: kube.delete("Job", "ns", "n"),
     "delete collection": lambda kube: kube.delete_collection("Pod", "ns", selector="a=b", grace_s=1),
 }

@@ -99,7 +99,7 @@ async def test_F15_a_foreign_object_is_never_adopted(stage):
         (ApiError(403, "Forbidden", 'violates PodSecurity "restricted:latest"'), "PodSecurityViolation"),
         (ApiError(403, "Forbidden", 'User "x" cannot create resource "jobs"'), "Forbidden"),
         (ApiError(422, "Invalid", "spec.template.spec.containers[0].image: Required value"), "Invalid"),
-        (ApiError(400, "", "admission webhook denied the request"), "Refused"),
+        (ApiError(400, "", "admission webhook denied the request"), "PolicyDenied"),
     ],
     ids=["quota", "pod security", "rights (F13)", "invalid", "webhook"],
 )

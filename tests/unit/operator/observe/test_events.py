@@ -1,30 +1,10 @@
-import pytest
-
-from flowrun_operator.observe.events import explanation, refusal_reason
+from flowrun_operator.observe.events import explanation
 
 QUOTA = 'pods "etl-1-x" is forbidden: exceeded quota: team, requested: pods=1, used: pods=10, limited: pods=10'
-NEEDS_LIMITS = 'pods "etl-1-x" is forbidden: failed quota: team: must specify limits.memory'
-POD_SECURITY = (
-    'pods "etl-1-x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
-)
 
 
 def event(message: str, reason: str = "FailedCreate", type_: str = "Warning", **times) -> dict:
     return {"type": type_, "reason": reason, "message": message, **times}
-
-
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [
-        (QUOTA, "QuotaExceeded"),
-        (NEEDS_LIMITS, "QuotaExceeded"),
-        (POD_SECURITY, "PodSecurityViolation"),
-        ('admission webhook "x" denied the request: no', None),
-        ("", None),
-    ],
-)
-def test_F16_a_refusal_gets_a_reason_that_users_know(message, reason):
-    assert refusal_reason(message) == reason
 
 
 def test_F16_a_warning_about_the_jobs_pod_explains_it():

@@ -179,3 +179,36 @@ def test_a_pod_without_a_status_is_pending():
     pod = raw_pod()
     del pod["status"]
     assert (pod_facts(pod).phase, pod_facts(pod).live) == ("Pending", True)
+
+
+WAITS = {"name": "proxy", "state": waiting("ImagePullBackOff")}
+GONE = {"name": "proxy", "state": terminated(0, "Completed")}
+ENDED = terminated(0, "Completed")
+
+
+# name, pod, whether a sidecar keeps it
+SIDECARS = [
+    ("it runs on", raw_pod(phase="Running", state=ENDED, others=[SIDECAR]), True),
+    ("it is about to be started", raw_pod(phase="Pending", state=ENDED, others=[WAITS]), True),
+    ("it has ended", raw_pod(phase="Running", state=ENDED, others=[GONE]), False),
+    ("the pod is over", raw_pod(phase="Failed", state=ENDED, others=[SIDECAR]), False),
+    ("the main container runs", raw_pod(phase="Running", state=RUNNING, others=[SIDECAR]), False),
+    ("there is none", raw_pod(phase="Running", state=ENDED), False),
+    ("the kubelet stops it by itself", raw_pod(phase="Running", state=ENDED, init=[SIDECAR]), False),
+]
+
+
+@pytest.mark.parametrize(("pod", "lingers"), [row[1:] for row in SIDECARS], ids=[row[0] for row in SIDECARS])
+def test_a_pod_lingers_when_its_main_container_has_ended_and_a_sidecar_has_not(pod, lingers):
+    assert pod_facts(pod).lingers is lingers
+
+
+def test_a_pod_that_was_told_to_end_is_known():
+    assert not pod_facts(raw_pod(phase="Running", state=ENDED, others=[SIDECAR])).overdue
+    assert pod_facts({**raw_pod(phase="Running", state=ENDED), "spec": {"activeDeadlineSeconds": 1}}).overdue
+
+
+def test_the_result_stays_readable_when_the_kubelet_has_ended_the_sidecars():
+    status = {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"}
+    facts = pod_facts(raw_pod(phase="Failed", state=terminated(0, "Completed", "{}"), others=[GONE], status=status))
+    assert (facts.terminated.exit_code, facts.terminated.message) == (0, "{}")

@@ -80,9 +80,19 @@ def test_F21_a_drivers_pod_is_known_without_its_job():
 
 def test_the_job_that_reports_is_no_attempt():
     report = raw_job(1, type="x")
-    report["metadata"] |= {"name": "etl-report-11111111", "labels": labels("etl", 1, role="report")}
-    view = observe(jobs=[raw_job(), report])
-    assert (len(view.attempts), view.report_job.name) == (1, "etl-report-11111111")
+    own = {"name": "etl-report-11111111", "uid": "r", "labels": labels("etl", 1, role="report")}
+    report["metadata"] |= own
+    pod = driver(uid="p", labels=own["labels"], ownerReferences=owner("Job", own["name"], "r"))
+    view = observe(jobs=[raw_job(), report], pods=[driver(), pod])
+    assert (len(view.attempts), view.report_job.name, view.report_pod.uid) == (1, "etl-report-11111111", "p")
+    assert view.attempts[0].driver.uid == "d"
+
+
+def test_workers_that_a_sidecar_keeps_are_told_apart_from_those_that_have_ended():
+    ended = {"terminated": {"exitCode": 0}}
+    lingering = worker(0, state=ended, others=[{"name": "proxy", "state": RUNNING}])
+    (attempt,) = observe(pods=[driver(), lingering, worker(1, state=ended, phase="Succeeded")]).attempts
+    assert [pod.uid for pod in attempt.lingering_workers] == ["w-0"]
 
 
 def test_attempts_are_told_apart():

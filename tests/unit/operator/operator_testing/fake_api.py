@@ -85,6 +85,9 @@ class FakeApi:
             "patch", kind, name, lambda: self._patch_status(kind, namespace, name, status, resource_version)
         )
 
+    async def end_pod(self, namespace: str, name: str, uid: str, active_deadline_s: int) -> Raw:
+        return self._write("patch", "Pod", name, lambda: self._end_pod(namespace, name, uid, active_deadline_s))
+
     async def scale(self, kind: str, namespace: str, name: str, replicas: int, resource_version: str) -> Raw:
         return self._write("scale", kind, name, lambda: self._scale(kind, namespace, name, replicas, resource_version))
 
@@ -199,6 +202,13 @@ class FakeApi:
         if uid and raw["metadata"]["uid"] != uid:
             raise ApiError(409, "Conflict", "the UID in the precondition does not match")
         return self.terminate(raw)
+
+    def _end_pod(self, namespace: str, name: str, uid: str, deadline_s: int) -> Raw:
+        raw = self._existing("Pod", namespace, name)
+        if raw["metadata"]["uid"] != uid:
+            raise ApiError(409, "Conflict", "the UID in the precondition does not match")
+        self.change("Pod", namespace, name, lambda pod: pod["spec"].update(activeDeadlineSeconds=deadline_s))
+        return raw
 
     def _scale(self, kind: str, namespace: str, name: str, replicas: int, version: str) -> Raw:
         if self._existing(kind, namespace, name)["metadata"]["resourceVersion"] != version:

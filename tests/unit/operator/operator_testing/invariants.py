@@ -53,7 +53,7 @@ class Invariants:
     def _pod(self, event: str, raw: Raw) -> None:
         # By the run itself: its name may be another's, while the driver of the one that was deleted is being stopped.
         uid, run = at(raw, "metadata", "uid"), self._run_of.get(owner_uid(raw), label(raw, "flowrun.dev/run"))
-        live = event != "DELETED" and at(raw, "status", "phase") not in _ENDED
+        live = event != "DELETED" and at(raw, "status", "phase") not in _ENDED and not _main_ended(raw)
         if not run:
             return
         if label(raw, "flowrun.dev/role") != "driver":
@@ -137,6 +137,9 @@ class Invariants:
             self.broken.append(f"I4: the run does not end: {state}")
         if state.get("complete") and (state["children"] or set(state["pods"]) - {"driver"}):
             self.broken.append(f"I1: left of a finished run: {state['children']} {state['pods']}")
+        running = [p["metadata"]["name"] for p in self._world.api.of("Pod") if _runs_on(p)]
+        if state.get("complete") and running:
+            self.broken.append(f"I1: containers of a finished run run on: {running}")
         self._private(str(error) for error in self._world.errors)
 
     def check_writes(self, reference: Reference) -> None:
@@ -176,6 +179,18 @@ class PrivateLogs(logging.Handler):
         text = f"{record.getMessage()} {vars(record)}"
         if _PRIVATE in text:
             self.found.append(text)
+
+
+def _states(pod: Raw) -> dict[str, Raw]:
+    return {s["name"]: s["state"] for s in at(pod, "status", "containerStatuses") or []}
+
+
+def _main_ended(pod: Raw) -> bool:
+    return "terminated" in _states(pod).get("flowrun", {})
+
+
+def _runs_on(pod: Raw) -> bool:
+    return any("running" in state for state in _states(pod).values())
 
 
 def writes(world: World) -> int:

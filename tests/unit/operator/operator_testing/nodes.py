@@ -105,7 +105,9 @@ class Nodes:
             self._set(pod, "Pending")
         elif phase == "Pending" and self.starts:
             self._set(pod, "Running", {"running": {}}, ready=True)
-        elif phase == "Running" and driver and end:
+        elif phase == "Running" and at(pod, "spec", "activeDeadlineSeconds"):
+            self._stop_sidecars(pod)
+        elif phase == "Running" and driver and end and not _main_ended(pod):
             if label(pod, "flowrun.dev/taskcluster"):
                 del self.ends[attempt]  # its successor has the same name
             self._end(pod, *end)
@@ -113,17 +115,42 @@ class Nodes:
     def _end(self, pod: Raw, text: str, code: int) -> None:
         end = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": text}
         end["finishedAt"] = rfc(self.api.now())
-        self._set(pod, "Succeeded" if code == 0 else "Failed", {"terminated": end})
+        if _sidecars(pod):
+            self._set(pod, "Running", {"terminated": end})
+        else:
+            self._set(pod, "Succeeded" if code == 0 else "Failed", {"terminated": end})
+
+    def _stop_sidecars(self, pod: Raw) -> None:
+        ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
+        changed = {"phase": "Failed", "reason": "DeadlineExceeded"}
+
+        def stop(raw: Raw) -> None:
+            raw["status"].update(changed)
+            for status in raw["status"]["containerStatuses"]:
+                if "terminated" not in status["state"]:
+                    status["state"] = ended
+
+        self._change(pod, stop)
 
     def _set(self, pod: Raw, phase: str, state: Raw | None = None, *, ready: bool = False) -> None:
         status: Raw = {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]}
         if state:
-            status["containerStatuses"] = [{"name": "flowrun", "state": state}]
+            others = [{"name": name, "state": {"running": {}}} for name in _sidecars(pod)]
+            status["containerStatuses"] = [{"name": "flowrun", "state": state}, *others]
         self._change(pod, lambda raw: raw.update(status=status))
 
     def _change(self, raw: Raw, change: Callable[[Raw], None]) -> None:
         metadata = raw["metadata"]
         self.api.change(raw["kind"], metadata["namespace"], metadata["name"], change)
+
+
+def _sidecars(pod: Raw) -> list[str]:
+    return [c["name"] for c in at(pod, "spec", "containers") or [] if c["name"] != "flowrun"]
+
+
+def _main_ended(pod: Raw) -> bool:
+    statuses = at(pod, "status", "containerStatuses") or []
+    return any(s["name"] == "flowrun" and "terminated" in s["state"] for s in statuses)
 
 
 def _owned_by(raw: Raw, owner: Raw) -> bool:
@@ -141,5 +168,5 @@ def _pod_of(job: Raw) -> Raw:
             "labels": copied(job["spec"]["template"]["metadata"]["labels"]),
             "ownerReferences": [reference],
         },
-        "spec": {},
+        "spec": {"containers": copied(job["spec"]["template"]["spec"]["containers"])},
     }

@@ -23,6 +23,8 @@ GPU = {"name": "gpu", "engine": "Ray", "activation": "OnDemand", "workers": {"re
 ELASTIC = {**DASK_CLUSTER, "name": "wide", "workers": {"minReplicas": 1, "maxReplicas": 4}}
 FLOW = {"flow": {"entrypoint": "etl.py:etl", "parameters": {"password": PARAMETER}}}
 ENV = {"env": [{"name": "TOKEN", "value": ENVIRONMENT}]}
+# As a mesh or a log shipper puts it into a pod: it never ends by itself.
+SIDECAR = {"driver": {"podTemplate": {"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}}}}
 IDLE = json.dumps({"reason": "Idle"})
 
 
@@ -123,6 +125,19 @@ async def _(world: World) -> None:
 async def _(world: World) -> None:
     await begin(world, **RETRY)
     await end(world, KILLED, KILLED)
+
+
+@_scenario("a driver with a sidecar")
+async def _(world: World) -> None:
+    await begin(world, **SIDECAR)
+    await end(world)
+
+
+# Not exact, as above.
+@_scenario("a killed driver with a sidecar and a retry", exact=False)
+async def _(world: World) -> None:
+    await begin(world, **SIDECAR, **RETRY)
+    await end(world, KILLED, (message(), 0))
 
 
 @_scenario("two clusters")
