@@ -89,6 +89,25 @@ def from_secret(name: str, secret: SecretKey) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
 
 
+def effective_resources(options: PodOptions) -> Resources | None:
+    """Return the resources that the main container gets: those of the options, with those of `podTemplate` over them.
+
+    Args:
+        options: What the user asked for, with the operator's defaults filled in.
+    """
+    given = options.resources.to_api() if options.resources else {}
+    over = _object(main_container(options.pod_template).get("resources"))
+    resources = {kind: {**given.get(kind, {}), **_object(over.get(kind))} for kind in ("requests", "limits")}
+    return Resources(**{kind: amounts for kind, amounts in resources.items() if amounts}) if given or over else None
+
+
+def main_container(template: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a user's template says of our container. It has no schema: what has another form is left out."""
+    containers = _object(_object(template).get("spec")).get("containers")
+    listed = containers if isinstance(containers, list) else []
+    return next((each for each in listed if _object(each).get("name") == MAIN_CONTAINER), {})
+
+
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

@@ -5,16 +5,18 @@ Of the memory that its containers need 75 MiB are Ray's smallest object store, w
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.pod import env, from_field, from_secret
-from flowrun_operator.build.quantities import GPU, in_bytes, limit, request, value
+from flowrun_operator.build.pod import effective_resources, env, from_field, from_secret
+from flowrun_operator.build.quantities import in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
 from flowrun_operator.engines.base import HostParts
+from flowrun_operator.engines.offers import offered
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
 
 _MI = 2**20
@@ -67,7 +69,8 @@ class RayBuilder:
         """Return the CPUs that a worker tells Ray of: its threads if set, else those of its container."""
         if workers.threads > 1:
             return workers.threads
-        cpus = value(limit(workers.resources, "cpu")) or value(request(workers.resources, "cpu"))
+        resources = effective_resources(workers)
+        cpus = value(limit(resources, "cpu")) or value(request(resources, "cpu"))
         return max(1, math.ceil(cpus or 1))
 
     def store_bytes(self, resources: Resources | None, coordinators: int) -> int | None:
@@ -117,11 +120,12 @@ def _shared_memory(size_bytes: int) -> tuple[list[dict[str, Any]], list[dict[str
 
 def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> list[str]:
     spec = cluster.spec
-    resources = spec.workers.resources
-    gpus = value(limit(resources, GPU))
+    offers = offered(spec.workers)
+    gpus = offers.pop("GPU", 0)
     command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
     command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
-    command += ["--num-gpus", str(int(gpus))] if gpus else []
+    command += ["--num-gpus", str(gpus)] if gpus else []
+    command += ["--resources", json.dumps(offers)] if offers else []
     command += ["--object-store-memory", str(store_bytes), "--ready-port", str(READY_PORT)]
     command += ["--name", worker_name(cluster.metadata.name, index)]
     return [*command, "--death-timeout", str(spec.startup_deadline_seconds)]

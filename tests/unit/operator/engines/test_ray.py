@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from operator_testing.builders import a_cluster
 
@@ -131,6 +133,18 @@ def test_cpus_come_from_threads_else_limit_else_request(workers, cpus):
 def test_gpus_are_told():
     assert argument(worker({"resources": {"limits": {"nvidia.com/gpu": 2}}}), "--num-gpus") == "2"
     assert "--num-gpus" not in main_of(worker())["command"]
+
+
+def test_other_devices_and_custom_resources_are_told_by_name():
+    pod = worker({"resources": {"limits": {"google.com/tpu": 4}}, "customResources": {"db": 2}})
+    assert json.loads(argument(pod, "--resources")) == {"TPU": 4, "db": 2}
+    assert "--num-gpus" not in main_of(pod)["command"]
+    assert "--resources" not in main_of(worker())["command"]
+
+
+def test_CPUs_of_the_pod_template_count():
+    template = {"spec": {"containers": [{"name": "flowrun", "resources": {"limits": {"cpu": 3}}}]}}
+    assert argument(worker({"podTemplate": template}), "--num-cpus") == "3"
 
 
 def test_readiness_is_the_launchers_and_for_the_status_only():
