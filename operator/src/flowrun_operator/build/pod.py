@@ -8,8 +8,12 @@ from typing import Any
 from flowrun_operator.api.common import PodOptions, Resources, SecretKey
 from flowrun_operator.api.constants import MAIN_CONTAINER
 from flowrun_operator.build.merge import merged
+from flowrun_operator.build.template import as_object
+from flowrun_operator.build.volumes import Volumes, with_users
 
 _USER_ID = 10001
+_TMP = {"name": "tmp", "emptyDir": {}}
+_TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 SOURCE_PATH = "/flowrun/source"
 
 
@@ -48,6 +52,7 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         parts: What we put in.
         options: What the user asked for; `podTemplate` is merged last and may change anything.
     """
+    beside = with_users(Volumes([_TMP, *parts.volumes], [_TMP_MOUNT, *parts.mounts]), options)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # Only a driver that scales its clusters talks to the Kubernetes API.
@@ -62,8 +67,8 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(parts, options)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *parts.volumes, *(options.volumes or [])],
+        "containers": [_container(parts, options, beside.mounts)],
+        "volumes": beside.volumes,
     }
     optional = {
         "imagePullSecrets": parts.pull_secrets,
@@ -75,8 +80,8 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
     spec.update({key: value for key, value in optional.items() if value})
     template: dict[str, Any] = merged({"metadata": {}, "spec": spec}, options.pod_template or {})
     # Ours last: without its labels a pod would be lost to us. The user's template has no schema: it may hold null.
-    metadata = _object(template["metadata"])
-    return {**template, "metadata": {**metadata, "labels": {**_object(metadata.get("labels")), **parts.labels}}}
+    metadata = as_object(template["metadata"])
+    return {**template, "metadata": {**metadata, "labels": {**as_object(metadata.get("labels")), **parts.labels}}}
 
 
 def from_field(name: str, path: str) -> dict[str, Any]:
@@ -89,30 +94,7 @@ def from_secret(name: str, secret: SecretKey) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
 
 
-def effective_resources(options: PodOptions) -> Resources | None:
-    """Return the resources that the main container gets: those of the options, with those of `podTemplate` over them.
-
-    Args:
-        options: What the user asked for, with the operator's defaults filled in.
-    """
-    given = options.resources.to_api() if options.resources else {}
-    over = _object(main_container(options.pod_template).get("resources"))
-    resources = {kind: {**given.get(kind, {}), **_object(over.get(kind))} for kind in ("requests", "limits")}
-    return Resources(**{kind: amounts for kind, amounts in resources.items() if amounts}) if given or over else None
-
-
-def main_container(template: dict[str, Any] | None) -> dict[str, Any]:
-    """Return what a user's template says of our container. It has no schema: what has another form is left out."""
-    containers = _object(_object(template).get("spec")).get("containers")
-    listed = containers if isinstance(containers, list) else []
-    return next((each for each in listed if _object(each).get("name") == MAIN_CONTAINER), {})
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _container(parts: PodParts, options: PodOptions) -> dict[str, Any]:
+def _container(parts: PodParts, options: PodOptions, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": MAIN_CONTAINER,
         "image": options.image or parts.image,
@@ -121,7 +103,7 @@ def _container(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         "env": [*parts.default_env, *(options.env or []), *parts.env],
         "terminationMessagePolicy": "File",
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *parts.mounts, *(options.volume_mounts or [])],  # noqa: S108
+        "volumeMounts": mounts,
     }
     resources = options.resources or parts.resources
     optional = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 from flowrun_operator.api.common import WorkerOptions
-from flowrun_operator.build.pod import effective_resources
 from flowrun_operator.build.quantities import value
+from flowrun_operator.build.template import effective_resources
 
 # Kubernetes' name of a device, and Ray's (`ray._private.accelerators`). A slice of an NVIDIA GPU (MIG) and a shared one
 # count as one each, as CUDA sees them.

@@ -12,9 +12,10 @@ from typing import Any
 from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.pod import effective_resources, env, from_field, from_secret
+from flowrun_operator.build.pod import env, from_field, from_secret
 from flowrun_operator.build.quantities import in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.engines.base import HostParts
 from flowrun_operator.engines.offers import offered
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
@@ -73,21 +74,25 @@ class RayBuilder:
         cpus = value(limit(resources, "cpu")) or value(request(resources, "cpu"))
         return max(1, math.ceil(cpus or 1))
 
-    def store_bytes(self, resources: Resources | None, coordinators: int) -> int | None:
-        """Return an equal part of the container's shared memory for every head."""
+    def store_bytes(self, resources: Resources | None, coordinators: int) -> int:
+        """Return an equal part of the container's shared memory for every head.
+
+        A plan: the node itself fits its store to the limit that its container has in fact, and to its /dev/shm.
+        """
         return int(_shared_bytes(resources, coordinators) * _STORE_PART / coordinators)
 
     def host(self, resources: Resources | None, coordinators: int, token: SecretKey) -> HostParts:
         """Return shared memory, settings and token."""
-        volumes, mounts = _shared_memory(_shared_bytes(resources, coordinators))
+        volumes, mounts = _shared_memory(resources, coordinators)
         return HostParts(_environment(token), volumes, mounts)
 
     def worker(self, cluster: TaskCluster, index: int) -> dict[str, Any]:
         """Return a worker pod."""
-        shared = _shared_bytes(cluster.spec.workers.resources, 1)
-        volumes, mounts = _shared_memory(shared)
+        resources = effective_resources(cluster.spec.workers)
+        volumes, mounts = _shared_memory(resources, 1)
+        store = self.store_bytes(resources, 1)
         process = WorkerProcess(
-            command=_command(cluster, index, self.slots(cluster.spec.workers), int(shared * _STORE_PART)),
+            command=_command(cluster, index, self.slots(cluster.spec.workers), store),
             env=_environment(token_secret(cluster)),
             volumes=volumes,
             mounts=mounts,
@@ -112,9 +117,14 @@ def _shared_bytes(resources: Resources | None, nodes: int) -> int:
     return max(int(memory * _SHARED_PART), nodes * _SMALLEST_SHARED)
 
 
-def _shared_memory(size_bytes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk."""
-    volume = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(size_bytes)}}
+def _shared_memory(resources: Resources | None, nodes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk.
+
+    Without a limit in the spec its size is left to the kubelet, which takes the limit that the pod has in the end.
+    """
+    known = in_bytes(limit(resources, "memory")) is not None
+    size = {"sizeLimit": str(_shared_bytes(resources, nodes))} if known else {}
+    volume = {"name": "shm", "emptyDir": {"medium": "Memory", **size}}
     return [volume], [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
 
 
