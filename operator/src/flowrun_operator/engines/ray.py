@@ -77,14 +77,14 @@ class RayBuilder:
     def store_bytes(self, resources: Resources | None, coordinators: int) -> int:
         """Return an equal part of the container's shared memory for every head.
 
-        A plan: the node itself fits its store to the limit that its container has in fact, and to its /dev/shm.
+        A plan: the node fits it to its /dev/shm, and to the limit that its container has if the spec has none.
         """
         return int(_shared_bytes(resources, coordinators) * _STORE_PART / coordinators)
 
     def host(self, resources: Resources | None, coordinators: int, token: SecretKey) -> HostParts:
         """Return shared memory, settings and token."""
         volumes, mounts = _shared_memory(resources, coordinators)
-        return HostParts(_environment(token), volumes, mounts)
+        return HostParts(_environment(token, resources), volumes, mounts)
 
     def worker(self, cluster: TaskCluster, index: int) -> dict[str, Any]:
         """Return a worker pod."""
@@ -93,7 +93,7 @@ class RayBuilder:
         store = self.store_bytes(resources, 1)
         process = WorkerProcess(
             command=_command(cluster, index, self.slots(cluster.spec.workers), store),
-            env=_environment(token_secret(cluster)),
+            env=_environment(token_secret(cluster), resources),
             volumes=volumes,
             mounts=mounts,
         )
@@ -106,8 +106,10 @@ def token_secret(cluster: TaskCluster) -> SecretKey:
     return cluster.spec.token_secret or SecretKey(name=own, key=TOKEN_IN_SECRET)
 
 
-def _environment(token: SecretKey) -> list[dict[str, Any]]:
-    settings = env(**_ENVIRONMENT)
+def _environment(token: SecretKey, resources: Resources | None) -> list[dict[str, Any]]:
+    # Where the plan is a guess the node takes its part of the limit that its container has in fact.
+    guess = None if _limit_is_known(resources) else 1
+    settings = env(**_ENVIRONMENT, FLOWRUN_RAY_FIT_STORE=guess)
     # Without its own address Ray probes a route to a public one, and falls back to the loopback.
     return [*settings, from_secret("RAY_AUTH_TOKEN", token), from_field("FLOWRUN_POD_IP", "status.podIP")]
 
@@ -117,13 +119,16 @@ def _shared_bytes(resources: Resources | None, nodes: int) -> int:
     return max(int(memory * _SHARED_PART), nodes * _SMALLEST_SHARED)
 
 
+def _limit_is_known(resources: Resources | None) -> bool:
+    return in_bytes(limit(resources, "memory")) is not None
+
+
 def _shared_memory(resources: Resources | None, nodes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk.
 
     Without a limit in the spec its size is left to the kubelet, which takes the limit that the pod has in the end.
     """
-    known = in_bytes(limit(resources, "memory")) is not None
-    size = {"sizeLimit": str(_shared_bytes(resources, nodes))} if known else {}
+    size = {"sizeLimit": str(_shared_bytes(resources, nodes))} if _limit_is_known(resources) else {}
     volume = {"name": "shm", "emptyDir": {"medium": "Memory", **size}}
     return [volume], [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
 

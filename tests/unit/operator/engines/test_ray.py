@@ -108,11 +108,19 @@ def test_without_a_limit_the_size_of_shared_memory_is_left_to_the_limit_that_the
     (volume,) = [v for v in pod["spec"]["volumes"] if v["name"] == "shm"]
     assert volume["emptyDir"] == {"medium": "Memory"}
     assert int(argument(pod, "--object-store-memory")) == int(int(store) * 0.95), "a plan, for a node without limit"
+    assert env_of(main_of(pod))["FLOWRUN_RAY_FIT_STORE"] == "1"
+    assert "FLOWRUN_RAY_FIT_STORE" not in env_of(main_of(worker(memory("2Gi"))))
 
 
 def test_a_memory_limit_of_the_pod_template_counts():
     template = {"spec": {"containers": [{"name": "flowrun", "resources": {"limits": {"memory": "1Gi"}}}]}}
     assert shared_bytes(worker({"podTemplate": template})) == int(0.3 * 2**30)
+
+
+def test_heads_in_a_container_without_a_limit_fit_their_stores_too():
+    host = RAY.host(Resources(requests={"memory": "1Gi"}), 1, SecretKey(name="s"))
+    assert env_of({"env": host.env})["FLOWRUN_RAY_FIT_STORE"] == "1"
+    assert host.volumes[0]["emptyDir"] == {"medium": "Memory"}
 
 
 def test_the_users_own_dev_shm_replaces_ours():
