@@ -32,3 +32,5 @@ IDLE_SECONDS = "FLOWRUN_IDLE_SECONDS"
 
 # 1: Ray's own agents run on each node instead of the stand-in.
 RAY_AGENTS = "FLOWRUN_RAY_AGENTS"
+# Set where the spec has no memory limit: Ray nodes plan with the one that their container has.
+RAY_FIT_STORE = "FLOWRUN_RAY_FIT_STORE"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from flowrun_operator.api.common import ApiModel, Engine, WorkerOptions
+from flowrun_operator.api.common import CUSTOM_RESOURCES_RULE, ApiModel, Engine, WorkerOptions
 from flowrun_operator.api.constants import MAX_CLUSTER_NAME, MAX_REPLICAS
 
 
@@ -80,6 +80,7 @@ class ClusterSpec(ApiModel):
 
 # What the schema can't say. Without an entry for `replicas` the schema sets none: a default would be one of the two.
 WORKERS_RULES = [
+    CUSTOM_RESOURCES_RULE,
     {
         "rule": "!has(self.replicas) || !(has(self.minReplicas) || has(self.maxReplicas))",
         "message": "either replicas, or minReplicas and maxReplicas",

@@ -109,6 +109,22 @@ class WorkerOptions(PodOptions):
     """The worker pods of a cluster."""
 
     threads: int = Field(1, ge=1, le=256, description="Tasks that one worker runs at a time.")
+    custom_resources: dict[str, Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        max_length=32,
+        description="What else each worker offers to tasks that ask for it by name, such as {db: 1}.",
+    )
+
+
+# Engines read names on a command line, and reserve some. The count of CPUs is `threads`.
+CUSTOM_RESOURCES_RULE = {
+    "rule": "!has(self.customResources) || self.customResources.all(name,"
+    " name.matches('^[A-Za-z][A-Za-z0-9_./-]{0,62}$')"
+    " && !(name in ['CPU', 'memory', 'object_store_memory']))",
+    "message": "customResources: a name has up to 63 letters, digits, '_', '.', '/' and '-', begins with a letter,"
+    " and is not CPU, memory or object_store_memory",
+    "fieldPath": ".customResources",
+}
 
 
 class PrefectOptions(ApiModel):

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from flowrun_operator.api.common import (
+    CUSTOM_RESOURCES_RULE,
     FIRST_PORTS,
     ApiModel,
     Condition,
@@ -136,11 +137,12 @@ SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "manag
 
 # Checked for the scale subresource too: nobody gets past the bound.
 WORKERS_RULES = [
+    CUSTOM_RESOURCES_RULE,
     {
         "rule": "!has(self.maxReplicas) || self.replicas <= self.maxReplicas",
         "message": "replicas must not exceed maxReplicas",
         "fieldPath": ".replicas",
-    }
+    },
 ]
 
 NAME_RULES = [

@@ -9,9 +9,13 @@ from flowrun_operator.api.common import PodMetadata, PodOptions, PodSecurity, Re
 from flowrun_operator.api.constants import MAIN_CONTAINER
 from flowrun_operator.build.labels import with_users
 from flowrun_operator.build.merge import merged
+from flowrun_operator.build.template import as_object
+from flowrun_operator.build.volumes import Volumes, beside_users
 
 # The user of our images.
 _OUR_USER = PodSecurity(run_as_user=10001, run_as_group=10001, fs_group=10001)
+_TMP = {"name": "tmp", "emptyDir": {}}
+_TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
 SOURCE_PATH = "/flowrun/source"
 
 
@@ -54,6 +58,7 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         parts: What we put in.
         options: What the user asked for; `podTemplate` is merged last and may change anything.
     """
+    beside = beside_users(Volumes([_TMP, *parts.volumes], [_TMP_MOUNT, *parts.mounts]), options)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # Only a driver that scales its clusters talks to the Kubernetes API.
@@ -66,8 +71,8 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(parts, options)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *parts.volumes, *(options.volumes or [])],
+        "containers": [_container(parts, options, beside.mounts)],
+        "volumes": beside.volumes,
     }
     optional = {
         "imagePullSecrets": parts.pull_secrets,
@@ -79,8 +84,8 @@ def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:
     spec.update({key: value for key, value in optional.items() if value})
     template: dict[str, Any] = merged({"metadata": parts.metadata.to_api(), "spec": spec}, options.pod_template or {})
     # The user's template has no schema: it may hold null.
-    metadata = _object(template["metadata"])
-    return {**template, "metadata": {**metadata, "labels": with_users(_object(metadata.get("labels")), parts.labels)}}
+    metadata = as_object(template["metadata"])
+    return {**template, "metadata": {**metadata, "labels": with_users(as_object(metadata.get("labels")), parts.labels)}}
 
 
 def from_field(name: str, path: str) -> dict[str, Any]:
@@ -93,11 +98,7 @@ def from_secret(name: str, secret: SecretKey) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret.name, "key": secret.key}}}
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _container(parts: PodParts, options: PodOptions) -> dict[str, Any]:
+def _container(parts: PodParts, options: PodOptions, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": MAIN_CONTAINER,
         "image": options.image or parts.image,
@@ -106,7 +107,7 @@ def _container(parts: PodParts, options: PodOptions) -> dict[str, Any]:
         "env": [*parts.default_env, *(options.env or []), *parts.env],
         "terminationMessagePolicy": "File",
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *parts.mounts, *(options.volume_mounts or [])],  # noqa: S108
+        "volumeMounts": mounts,
     }
     resources = options.resources or parts.resources
     optional = {

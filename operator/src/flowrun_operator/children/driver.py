@@ -13,6 +13,7 @@ from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.build.pod import SOURCE_PATH, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.build.quantities import total
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.children.belongings import account, prefect_options, ray_token
 from flowrun_operator.children.clusters import contracts, count, port_of
 from flowrun_operator.engines import ENGINES, HostParts
@@ -69,7 +70,7 @@ def driver_job(run: FlowRun, attempt: int, defaults: Defaults, left_s: int | Non
 def driver_resources(run: FlowRun, defaults: Defaults) -> Resources | None:
     """Return the resources of the driver's container: the user's, else the defaults of driver and coordinators."""
     more = [added for c in run.spec.clusters if (added := defaults.coordinator_resources.get(c.engine)) is not None]
-    return run.spec.driver.resources or total(defaults.driver_resources, more)
+    return effective_resources(run.spec.driver, total(defaults.driver_resources, more))
 
 
 def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str, str]) -> PodParts:

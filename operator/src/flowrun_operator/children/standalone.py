@@ -14,6 +14,7 @@ from flowrun_operator.build.pod import PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.build.quantities import total
 from flowrun_operator.build.secrets import secret
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.engines.ray import token_secret
@@ -74,7 +75,7 @@ def coordinator_pod(cluster: TaskCluster) -> dict[str, Any]:
 
 def _parts(cluster: TaskCluster) -> PodParts:
     spec = cluster.spec
-    host = ENGINES[spec.engine].host(spec.coordinator.resources, 1, token_secret(cluster))
+    host = ENGINES[spec.engine].host(effective_resources(spec.coordinator), 1, token_secret(cluster))
     contract = env(
         FLOWRUN_NAMESPACE=cluster.metadata.namespace,
         FLOWRUN_CLUSTERS=json.dumps([_contract(cluster).model_dump(by_alias=True)]),
@@ -114,7 +115,7 @@ def _contract(cluster: TaskCluster) -> ClusterContract:
         task_cluster=cluster.metadata.name,
         max_workers=spec.workers.max_replicas or spec.workers.replicas,
         dashboard=spec.dashboard,
-        object_store_bytes=engine.store_bytes(spec.coordinator.resources, 1),
+        object_store_bytes=engine.store_bytes(effective_resources(spec.coordinator), 1),
     )
 
 

@@ -10,6 +10,7 @@ from flowrun_operator.api.common import Resources
 from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.quantities import in_bytes, limit
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.children import driver_resources
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.model import Defaults, Problem
@@ -22,7 +23,7 @@ _DRIVER_FLOOR_BYTES = 128 * _MI
 def run_shortage(run: FlowRun, defaults: Defaults) -> Problem | None:
     """Return which limit of a run is too low for its clusters."""
     for index, cluster in enumerate(run.spec.clusters):
-        resources = cluster.workers.resources or defaults.worker_resources
+        resources = effective_resources(cluster.workers, defaults.worker_resources)
         floor = ENGINES[cluster.engine].worker_floor_bytes
         where = f"clusters[{index}].workers"
         found = _shortage(resources, floor, where, f"a {cluster.engine.value} worker of cluster {cluster.name!r}")
@@ -42,8 +43,9 @@ def standalone_shortage(cluster: TaskCluster) -> Problem | None:
     engine = ENGINES[spec.engine]
     head = engine.coordinator_floor_bytes(dashboard=spec.dashboard)
     word = f"a {spec.engine.value}"
-    return _shortage(spec.workers.resources, engine.worker_floor_bytes, "workers", f"{word} worker") or _shortage(
-        spec.coordinator.resources, head, "coordinator", f"{word} head"
+    workers, coordinator = effective_resources(spec.workers), effective_resources(spec.coordinator)
+    return _shortage(workers, engine.worker_floor_bytes, "workers", f"{word} worker") or _shortage(
+        coordinator, head, "coordinator", f"{word} head"
     )
 
 

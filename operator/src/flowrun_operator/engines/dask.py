@@ -10,6 +10,7 @@ from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.pod import env
 from flowrun_operator.build.quantities import GPU, in_bytes, limit, value
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.engines.base import HostParts
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
 
@@ -77,13 +78,15 @@ def _command(cluster: TaskCluster, name: str) -> list[str]:
 
 
 def _memory_limit(cluster: TaskCluster) -> str:
-    """Return the limit by which the worker spills and pauses, in bytes: its container's, or none.
+    """Return the limit by which the worker spills and pauses, in bytes: its container's.
 
+    Where the spec has none a LimitRange may set one, or a VPA (issue 11): then 1.0, which is Dask's word for all of the
+    memory that the worker finds, its cgroup's if that has a limit.
     Dask reads `Mi` as a unit that it doesn't know, and `m` as mega. What is no quantity is passed on: the API server
     refuses the pod and says why.
     """
-    given = limit(cluster.spec.workers.resources, "memory")
+    given = limit(effective_resources(cluster.spec.workers), "memory")
     if given is None:
-        return "0"
+        return "1.0"
     known = in_bytes(given)
     return str(given) if known is None else str(known)

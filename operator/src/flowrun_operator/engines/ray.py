@@ -5,6 +5,7 @@ Of the memory that its containers need 75 MiB are Ray's smallest object store, w
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,9 +13,11 @@ from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKe
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.pod import env, from_field, from_secret
-from flowrun_operator.build.quantities import GPU, in_bytes, limit, request, value
+from flowrun_operator.build.quantities import in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
+from flowrun_operator.build.template import effective_resources
 from flowrun_operator.engines.base import HostParts
+from flowrun_operator.engines.offers import offered
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
 
 _MI = 2**20
@@ -67,25 +70,30 @@ class RayBuilder:
         """Return the CPUs that a worker tells Ray of: its threads if set, else those of its container."""
         if workers.threads > 1:
             return workers.threads
-        cpus = value(limit(workers.resources, "cpu")) or value(request(workers.resources, "cpu"))
+        resources = effective_resources(workers)
+        cpus = value(limit(resources, "cpu")) or value(request(resources, "cpu"))
         return max(1, math.ceil(cpus or 1))
 
-    def store_bytes(self, resources: Resources | None, coordinators: int) -> int | None:
-        """Return an equal part of the container's shared memory for every head."""
+    def store_bytes(self, resources: Resources | None, coordinators: int) -> int:
+        """Return an equal part of the container's shared memory for every head.
+
+        A plan: the node fits it to its /dev/shm, and to the limit that its container has if the spec has none.
+        """
         return int(_shared_bytes(resources, coordinators) * _STORE_PART / coordinators)
 
     def host(self, resources: Resources | None, coordinators: int, token: SecretKey) -> HostParts:
         """Return shared memory, settings and token."""
-        volumes, mounts = _shared_memory(_shared_bytes(resources, coordinators))
-        return HostParts(_environment(token), volumes, mounts)
+        volumes, mounts = _shared_memory(resources, coordinators)
+        return HostParts(_environment(token, resources), volumes, mounts)
 
     def worker(self, cluster: TaskCluster, index: int) -> dict[str, Any]:
         """Return a worker pod."""
-        shared = _shared_bytes(cluster.spec.workers.resources, 1)
-        volumes, mounts = _shared_memory(shared)
+        resources = effective_resources(cluster.spec.workers)
+        volumes, mounts = _shared_memory(resources, 1)
+        store = self.store_bytes(resources, 1)
         process = WorkerProcess(
-            command=_command(cluster, index, self.slots(cluster.spec.workers), int(shared * _STORE_PART)),
-            env=_environment(token_secret(cluster)),
+            command=_command(cluster, index, self.slots(cluster.spec.workers), store),
+            env=_environment(token_secret(cluster), resources),
             volumes=volumes,
             mounts=mounts,
         )
@@ -98,8 +106,10 @@ def token_secret(cluster: TaskCluster) -> SecretKey:
     return cluster.spec.token_secret or SecretKey(name=own, key=TOKEN_IN_SECRET)
 
 
-def _environment(token: SecretKey) -> list[dict[str, Any]]:
-    settings = env(**_ENVIRONMENT)
+def _environment(token: SecretKey, resources: Resources | None) -> list[dict[str, Any]]:
+    # Where the plan is a guess the node takes its part of the limit that its container has in fact.
+    guess = None if _limit_is_known(resources) else 1
+    settings = env(**_ENVIRONMENT, FLOWRUN_RAY_FIT_STORE=guess)
     # Without its own address Ray probes a route to a public one, and falls back to the loopback.
     return [*settings, from_secret("RAY_AUTH_TOKEN", token), from_field("FLOWRUN_POD_IP", "status.podIP")]
 
@@ -109,19 +119,28 @@ def _shared_bytes(resources: Resources | None, nodes: int) -> int:
     return max(int(memory * _SHARED_PART), nodes * _SMALLEST_SHARED)
 
 
-def _shared_memory(size_bytes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk."""
-    volume = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(size_bytes)}}
+def _limit_is_known(resources: Resources | None) -> bool:
+    return in_bytes(limit(resources, "memory")) is not None
+
+
+def _shared_memory(resources: Resources | None, nodes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return volume and mount of /dev/shm; a container's own has 64 MiB, which sends Ray's object store to the disk.
+
+    Without a limit in the spec its size is left to the kubelet, which takes the limit that the pod has in the end.
+    """
+    size = {"sizeLimit": str(_shared_bytes(resources, nodes))} if _limit_is_known(resources) else {}
+    volume = {"name": "shm", "emptyDir": {"medium": "Memory", **size}}
     return [volume], [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
 
 
 def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> list[str]:
     spec = cluster.spec
-    resources = spec.workers.resources
-    gpus = value(limit(resources, GPU))
+    offers = offered(spec.workers)
+    gpus = offers.pop("GPU", 0)
     command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
     command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
-    command += ["--num-gpus", str(int(gpus))] if gpus else []
+    command += ["--num-gpus", str(gpus)] if gpus else []
+    command += ["--resources", json.dumps(offers)] if offers else []
     command += ["--object-store-memory", str(store_bytes), "--ready-port", str(READY_PORT)]
     command += ["--name", worker_name(cluster.metadata.name, index)]
     return [*command, "--death-timeout", str(spec.startup_deadline_seconds)]

@@ -18,11 +18,16 @@ def ray(memory=None, **more):
     return {**RAY, **({"workers": limits(memory)} if memory else {}), **more}
 
 
+def template(memory):
+    return {"podTemplate": {"spec": {"containers": [{"name": "flowrun", **limits(memory)}]}}}
+
+
 # name, clusters, driver, what the message says
 TABLE = [
     ("no limit is known", [RAY], {}, None),
     ("a worker at the floor", [ray("256Mi")], {}, None),
     ("a worker below it", [ray("255Mi")], {}, "spec.clusters[0].workers.resources.limits.memory"),
+    ("a limit of the pod template", [{**RAY, "workers": template("200Mi")}], {}, "at least 256Mi, it has 200Mi"),
     ("the second cluster's worker", [DASK_CLUSTER, ray("100M")], {}, "spec.clusters[1].workers"),
     ("a small Dask worker is the user's business", [{**DASK_CLUSTER, "workers": limits("64Mi")}], {}, None),
     ("no quantity: the API server refuses the pod", [ray("lots")], {}, None),

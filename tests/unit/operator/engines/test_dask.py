@@ -114,8 +114,9 @@ def test_memory_quantities_are_given_in_bytes(quantity, limit):
 
 
 @pytest.mark.parametrize("resources", [None, {"requests": {"memory": "1Gi"}}, {"limits": {"cpu": 1}}])
-def test_without_a_memory_limit_the_worker_has_none(resources):
-    assert argument(worker({"resources": resources} if resources else {}), "--memory-limit") == "0"
+def test_without_a_memory_limit_the_worker_plans_with_what_its_container_has(resources):
+    # To Dask: all of it, and its cgroup's limit where there is one.
+    assert argument(worker({"resources": resources} if resources else {}), "--memory-limit") == "1.0"
 
 
 def test_the_prefect_key_is_referred_to_and_never_in_a_worker():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from operator_testing.builders import a_cluster
 
@@ -84,20 +86,48 @@ def test_a_standalone_clusters_token_is_in_a_secret_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("workers", "shared"),
-    [
-        (memory("2Gi"), int(0.3 * 2 * 2**30)),
-        ({"resources": {"requests": {"memory": "1Gi"}}}, int(0.3 * 2**30)),
-        (memory("256Mi"), 80 * MI),
-        (memory("lots"), int(0.3 * 2 * 2**30)),
-        ({}, int(0.3 * 2 * 2**30)),
-    ],
-    ids=["limit", "request", "tiny", "no quantity", "unknown"],
+    ("limit", "shared"), [("2Gi", int(0.3 * 2 * 2**30)), ("256Mi", 80 * MI)], ids=["ordinary", "tiny"]
 )
-def test_shared_memory_is_a_part_of_the_containers_and_holds_the_object_store(workers, shared):
-    pod = worker(workers)
+def test_shared_memory_is_a_part_of_the_containers_and_holds_the_object_store(limit, shared):
+    pod = worker(memory(limit))
     assert shared_bytes(pod) == shared
     assert SMALLEST_STORE <= int(argument(pod, "--object-store-memory")) <= shared
+
+
+@pytest.mark.parametrize(
+    ("workers", "store"),
+    [
+        ({"resources": {"requests": {"memory": "1Gi"}}}, 0.3 * 2**30),
+        (memory("lots"), 0.3 * 2 * 2**30),
+        ({}, 0.3 * 2 * 2**30),
+    ],
+    ids=["request", "no quantity", "unknown"],
+)
+def test_without_a_limit_the_size_of_shared_memory_is_left_to_the_limit_that_the_pod_gets(workers, store):
+    pod = worker(workers)
+    (volume,) = [v for v in pod["spec"]["volumes"] if v["name"] == "shm"]
+    assert volume["emptyDir"] == {"medium": "Memory"}
+    assert int(argument(pod, "--object-store-memory")) == int(int(store) * 0.95), "a plan, for a node without limit"
+    assert env_of(main_of(pod))["FLOWRUN_RAY_FIT_STORE"] == "1"
+    assert "FLOWRUN_RAY_FIT_STORE" not in env_of(main_of(worker(memory("2Gi"))))
+
+
+def test_a_memory_limit_of_the_pod_template_counts():
+    template = {"spec": {"containers": [{"name": "flowrun", "resources": {"limits": {"memory": "1Gi"}}}]}}
+    assert shared_bytes(worker({"podTemplate": template})) == int(0.3 * 2**30)
+
+
+def test_heads_in_a_container_without_a_limit_fit_their_stores_too():
+    host = RAY.host(Resources(requests={"memory": "1Gi"}), 1, SecretKey(name="s"))
+    assert env_of({"env": host.env})["FLOWRUN_RAY_FIT_STORE"] == "1"
+    assert host.volumes[0]["emptyDir"] == {"medium": "Memory"}
+
+
+def test_the_users_own_dev_shm_replaces_ours():
+    own = {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}
+    pod = worker({"volumes": [own], "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}]})
+    assert [m["name"] for m in main_of(pod)["volumeMounts"] if m["mountPath"] == "/dev/shm"] == ["dshm"]
+    assert [v["name"] for v in pod["spec"]["volumes"]] == ["tmp", "dshm"]
 
 
 @pytest.mark.parametrize("coordinators", [1, 2, 5])
@@ -131,6 +161,18 @@ def test_cpus_come_from_threads_else_limit_else_request(workers, cpus):
 def test_gpus_are_told():
     assert argument(worker({"resources": {"limits": {"nvidia.com/gpu": 2}}}), "--num-gpus") == "2"
     assert "--num-gpus" not in main_of(worker())["command"]
+
+
+def test_other_devices_and_custom_resources_are_told_by_name():
+    pod = worker({"resources": {"limits": {"google.com/tpu": 4}}, "customResources": {"db": 2}})
+    assert json.loads(argument(pod, "--resources")) == {"TPU": 4, "db": 2}
+    assert "--num-gpus" not in main_of(pod)["command"]
+    assert "--resources" not in main_of(worker())["command"]
+
+
+def test_CPUs_of_the_pod_template_count():
+    template = {"spec": {"containers": [{"name": "flowrun", "resources": {"limits": {"cpu": 3}}}]}}
+    assert argument(worker({"podTemplate": template}), "--num-cpus") == "3"
 
 
 def test_readiness_is_the_launchers_and_for_the_status_only():

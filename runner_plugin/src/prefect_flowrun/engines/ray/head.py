@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from prefect_flowrun.engines.idle import IDLE_EXIT_CODE, Idleness
-from prefect_flowrun.engines.ray import settings
+from prefect_flowrun.engines.ray import settings, store_size
 from prefect_flowrun.engines.ray.node import NodeOptions, RayNode
 
 WATCH_INTERVAL_S = 0.1
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
             num_cpus=0,
             temp_dir=ready.parent,
             port=arguments.port,
-            object_store_bytes=arguments.object_store_memory,
+            object_store_bytes=store_size.fitted(arguments.object_store_memory, arguments.heads),
             dashboard_port=arguments.dashboard_port,
         )
     )
@@ -69,7 +69,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Head of a Ray cluster of a FlowRun")
     parser.add_argument("--cluster", required=True, help="name of the cluster within the run")
     parser.add_argument("--port", type=int, required=True, help="port of the GCS")
-    parser.add_argument("--object-store-memory", type=int, help="bytes; default: as Ray chooses")
+    parser.add_argument("--object-store-memory", type=int, help="bytes, at most; default: as Ray chooses")
+    parser.add_argument("--heads", type=int, default=1, help="how many share the container")
     parser.add_argument("--dashboard-port", type=int, help="default: no dashboard")
     return parser.parse_args(argv)
 

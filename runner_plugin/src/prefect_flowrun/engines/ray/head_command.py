@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
+from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.engines.ray import settings
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ def ray_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str]
     argv = [sys.executable, "-m", "prefect_flowrun.engines.ray.head"]
     argv += ["--cluster", cluster.name, "--port", str(cluster.port)]
     if cluster.object_store_bytes is not None:
-        argv += ["--object-store-memory", str(cluster.object_store_bytes)]
+        heads = [each for each in clusters_from_env(os.environ) or [cluster] if each.engine == cluster.engine]
+        argv += ["--object-store-memory", str(cluster.object_store_bytes), "--heads", str(len(heads))]
     if cluster.dashboard:
         argv += ["--dashboard-port", str(cluster.http_port)]
     # A driver that looks for a head must not find the one before this (a cluster on demand has several in its life).

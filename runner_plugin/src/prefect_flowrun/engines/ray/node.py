@@ -38,6 +38,8 @@ class NodeOptions:
     head_address: str | None = None
     """Of a worker: HOST:PORT of the head's GCS."""
     num_gpus: int | None = None
+    resources: dict[str, int] | None = None
+    """What else it offers, by name."""
     object_store_bytes: int | None = None
     dashboard_port: int | None = None
     """None means no dashboard."""
@@ -112,6 +114,7 @@ def _parameters(options: NodeOptions) -> dict[str, Any]:
         "node_name": options.name,
         "num_cpus": options.num_cpus,
         "num_gpus": options.num_gpus,
+        "resources": options.resources,
         "object_store_memory": options.object_store_bytes,
         "temp_dir": str(options.temp_dir),
         "include_dashboard": options.dashboard_port is not None,

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from prefect_flowrun import environment
 from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG
-from prefect_flowrun.engines.ray import settings
+from prefect_flowrun.engines.ray import settings, store_size
 from prefect_flowrun.engines.ray.head_watch import HeadWatch
 from prefect_flowrun.engines.ray.node import NodeOptions, RayNode
 
@@ -90,9 +90,10 @@ class _Launcher:
             name=arguments.name,
             num_cpus=arguments.num_cpus,
             num_gpus=arguments.num_gpus,
+            resources=arguments.resources,
             temp_dir=arguments.temp_dir,
             head_address=address,
-            object_store_bytes=arguments.object_store_memory,
+            object_store_bytes=store_size.fitted(arguments.object_store_memory),
         )
 
 
@@ -161,7 +162,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", default=socket.gethostname(), help="name of the node")
     parser.add_argument("--num-cpus", type=int, required=True)
     parser.add_argument("--num-gpus", type=int)
-    parser.add_argument("--object-store-memory", type=int, help="bytes; default: as Ray chooses")
+    parser.add_argument("--resources", type=json.loads, help="what else it offers: JSON, names and whole numbers")
+    parser.add_argument("--object-store-memory", type=int, help="bytes, at most; default: as Ray chooses")
     parser.add_argument("--ready-port", type=int, help="port of GET /ready; default: none")
     parser.add_argument("--ready-file", type=Path, help="written when the node is up; default: none")
     parser.add_argument("--death-timeout", type=float, default=600, help="longest wait for the head, in seconds")
