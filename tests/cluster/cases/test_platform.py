@@ -82,3 +82,4 @@ def test_uid_and_groups_are_left_to_the_platform_where_it_chooses(case: Case) ->
     assert "restricted-v2" in message
     assert "defaults.podSecurityContext=null" in message
     case.completes("unsaid")
+    case.completes("ranged")

@@ -13,5 +13,5 @@ def uid() -> int:
 
 
 @flow(task_runner=ClusterTaskRunner())
-def main() -> None:
-    assert {os.getuid(), uid.submit().result()} == {10001}, "not the image's own user"
+def main(expected: int = 10001) -> None:
+    assert [os.getuid(), uid.submit().result()] == [expected] * 2
