@@ -57,6 +57,7 @@ class Result(ContractModel):
     name: str
     message: str = ""
     reason: str
+    prefect_informed: bool = True
 
 
 # What a standalone cluster's coordinator says when it ends because nobody used it.

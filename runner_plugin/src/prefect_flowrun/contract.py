@@ -172,6 +172,9 @@ class Result(_Model):
     name: str = Field(description="Name of the terminal state, e.g. TimedOut.")
     message: str = Field(default="", description="First lines of what happened.")
     reason: Reason = Field(description="Why the run ended, as one CamelCase word.")
+    prefect_informed: bool = Field(
+        default=True, description="Whether Prefect has recorded this end; if not, the operator tells it."
+    )
 
     @property
     def exit_code(self) -> int:

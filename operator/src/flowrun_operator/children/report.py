@@ -40,7 +40,7 @@ def report_job(run: FlowRun, attempt: int, defaults: Defaults, type_: str, messa
         run: The run.
         attempt: Number of its last attempt.
         defaults: The operator's settings.
-        type_: CRASHED, CANCELLED or FAILED.
+        type_: COMPLETED, CRASHED, CANCELLED or FAILED.
         message: Shown in Prefect.
     """
     all_labels = labels(run.metadata.name, attempt, role=ROLE_REPORT)

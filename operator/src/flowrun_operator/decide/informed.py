@@ -18,6 +18,7 @@ from flowrun_operator.api.naming import report_name
 from flowrun_operator.children import report_job
 from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition
+from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.decide.plan import (
     EXPLAIN_AFTER_S,
     STOPPED,
@@ -147,12 +148,16 @@ def _end(view: RunView) -> tuple[ResultType, str]:
     result = _condition(view, "Succeeded")
     reason, message = (result.reason, result.message) if result else ("", "")
     if result is not None and result.status is ConditionStatus.TRUE:
-        # The flow run's state stands; task runs of an earlier attempt may still be unfinished.
-        return ResultType.CRASHED, "an earlier attempt of the run was lost"
+        return ResultType.COMPLETED, result.message
     if view.run.status.state == "Cancelled":
         return ResultType.CANCELLED, f"{reason}: {message}"
-    type_ = ResultType.FAILED if reason == "DeadlineExceeded" else ResultType.CRASHED
-    return type_, f"{reason}: {message}"
+    return ResultType.FAILED if _failed(view, reason) else ResultType.CRASHED, f"{reason}: {message}"
+
+
+def _failed(view: RunView, reason: str) -> bool:
+    """Whether the end is one of the flow or its user, which Prefect calls Failed; sys.exit() in a flow is Crashed."""
+    crashed = view.run.status.flow_run is not None and view.run.status.flow_run.state == "Crashed"
+    return reason == "DeadlineExceeded" or (reason in CLASSES and not crashed)
 
 
 def _due(view: RunView, now: datetime) -> bool:

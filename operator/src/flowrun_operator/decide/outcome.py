@@ -86,7 +86,7 @@ def _from_result(result: Result, driver: PodFacts, end: Terminated) -> AttemptOu
         type=result.type,
         failure=failure,
         # CRASHED ends are told again: the driver may have been too short of time to repair its task runs.
-        reported=result.type is not ResultType.CRASHED,
+        reported=result.prefect_informed and result.type is not ResultType.CRASHED,
         flow_run=PrefectFlowRun(id=result.flow_run_id, state=result.name) if result.flow_run_id else None,
     )
 

@@ -25,9 +25,10 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _CANCELLED = {"CANCELLING", "CANCELLED"}
 # What we know better: Crashed is what Prefect's engine makes of every end by SIGTERM.
-_BETTER = {"CANCELLED", "FAILED"}
+_BETTER = {"COMPLETED", "CANCELLED", "FAILED"}
 _UNFINISHED = ["PENDING", "RUNNING", "SCHEDULED", "PAUSED", "CANCELLING"]
 _PAGE = 200
+_UNTOLD = "Its end did not reach Prefect: an attempt of the run was lost, or its server was away"
 # One, but for an entrypoint that could not be loaded by a later attempt: its flow has another name.
 _SAME_KEY = 10
 
@@ -75,8 +76,9 @@ class PrefectApi:
             api_url: The server's URL, ending in /api.
             key: The idempotency key of the flow run.
             attempt: Number of the attempt that has ended. A flow run that a later one has taken over is left alone.
-            state_type: CRASHED, CANCELLED or FAILED. The latter two are set over Crashed too; with CANCELLED, also on
-                task runs that crashed since the cancellation.
+            state_type: COMPLETED, CRASHED, CANCELLED or FAILED. All but CRASHED are set over Crashed too; with CANCELLED,
+                also on task runs that crashed since the cancellation. With COMPLETED task runs become Crashed: those of
+                an attempt that was lost, or that could not tell Prefect.
             message: Shown in Prefect.
 
         Raises:
@@ -87,7 +89,7 @@ class PrefectApi:
             state = _state("CANCELLED" if before in _CANCELLED else state_type, message)
             if before not in _FINAL or (before == "CRASHED" and state["type"] in _BETTER):
                 await self._set(api_url, "flow_runs", run["id"], state)
-            await self._end_what_is_left(api_url, run["id"], state)
+            await self._end_what_is_left(api_url, run["id"], _left(state))
             if state["type"] == "CANCELLED":
                 await self._cancel_crashed(api_url, run["id"], state)
 
@@ -199,6 +201,11 @@ _STOPS = ("CANCELLING", "RUNNING")
 
 def _state(type_: str, message: str, name: str | None = None) -> State:
     return {"type": type_, "name": name or type_.capitalize(), "message": message}
+
+
+def _left(state: State) -> State:
+    """Return the state of what is unfinished when the flow run ends in this one."""
+    return _state("CRASHED", _UNTOLD) if state["type"] == "COMPLETED" else state
 
 
 def _owner_of(labels: Mapping[str, Any]) -> int:

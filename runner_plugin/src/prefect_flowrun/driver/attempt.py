@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_flowrun import environment, startup_timeline
 from prefect_flowrun.clusters.kubernetes import TaskClusters
@@ -29,6 +30,8 @@ from prefect_flowrun.runner import connections, progress
 from prefect_flowrun.runner.options import engine_override
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.flows import Flow
 
     from prefect_flowrun.coordinator.children import Coordinators
@@ -47,6 +50,7 @@ class Attempt:
         self._shutdown = shutdown
         connections.manage(Lifecycle(coordinators, TaskClusters.of_this_pod(env.namespace)))
         self._flow_run_id: UUID | None = None
+        self._untold: Callable[[], Result | None] = lambda: None
 
     def run(self) -> Result:
         """Run the flow to its end.
@@ -69,22 +73,27 @@ class Attempt:
             reason: for the result.
             message: for the result and for Prefect.
         """
+        informed = True
         try:
             with flow_run.connected(API_TIMEOUT_S) as client:
                 record = self._create(client, fallback_flow_name(self._env.entrypoint))
                 flow_run.fail(client, record.id, message)
         except Exception as error:  # the result matters more
             _say(f"The failure could not be reported to Prefect: {error}")
-        return self._failure(ResultType.FAILED, reason, message)
+            informed = False
+        return self._failure(ResultType.FAILED, reason, message, informed=informed)
 
     def crash(self, cause: Cause) -> Result:
         """End the run from outside: set it Crashed in Prefect, or Cancelled if a user has asked for that.
 
-        A run that has completed meanwhile has completed.
+        A run that has completed meanwhile has completed, also if Prefect could not be told.
 
         Args:
             cause: why.
         """
+        if cause.reason is not Reason.FLOW_CANCELLED and (ended := self._untold()) is not None:
+            _say(cause.message)
+            return ended
         cancelled = cause.reason is Reason.FLOW_CANCELLED
         kind = ResultType.CANCELLED if cancelled else ResultType.CRASHED
         if self._flow_run_id is None:
@@ -97,7 +106,7 @@ class Attempt:
                 )
         except Exception as error:  # the operator repairs the state when it sees the result
             _say(f"The end of the run could not be reported to Prefect: {error}")
-            return self._failure(kind, cause.reason, cause.message)
+            return self._failure(kind, cause.reason, cause.message, informed=False)
         if state.is_completed() or state.is_cancelled():
             return run_flow.classify(state, self._flow_run_id)
         return self._failure(ResultType.CRASHED, cause.reason, cause.message)
@@ -128,8 +137,14 @@ class Attempt:
         watch = CancelWatch(question, self._shutdown.cancel)
         watch.start()
         limit = EndLimit(record.id, self._prefect_is_away)
+        self._untold = partial(run_flow.untold, limit, record.id, may_run_again=bool(flow.retries))
         try:
             state = run_flow.execute(client, flow, record, self._was_cancelled, limit)
+        except httpx.HTTPError:
+            if (ended := limit.offered) is None:
+                raise
+            # Prefect's engine gives up after a minute; a server that is restarted or busy may take longer.
+            state = flow_run.insist(record.id, State(type=StateType(ended.type), name=ended.name, message=ended.message))
         finally:
             watch.stop()
             limit.stop()
@@ -181,16 +196,24 @@ class Attempt:
 
     def _load_failed(self, client: SyncPrefectClient, message: str) -> Result:
         """Leave a flow run in Prefect that says why nothing ran."""
+        informed = True
         try:
             record = self._create(client, fallback_flow_name(self._env.entrypoint))
             flow_run.fail(client, record.id, f"The flow could not be loaded. {message}")
         except Exception as error:  # the result matters more
             _say(f"The failure could not be reported to Prefect: {error}")
-        return self._failure(ResultType.FAILED, Reason.FLOW_LOAD_FAILED, message)
+            informed = False
+        return self._failure(ResultType.FAILED, Reason.FLOW_LOAD_FAILED, message, informed=informed)
 
-    def _failure(self, kind: ResultType, reason: Reason, message: str) -> Result:
-        flow_run_id = str(self._flow_run_id) if self._flow_run_id else None
-        return Result(flow_run_id=flow_run_id, type=kind, name=kind.value.capitalize(), message=message, reason=reason)
+    def _failure(self, kind: ResultType, reason: Reason, message: str, *, informed: bool = True) -> Result:
+        return Result(
+            flow_run_id=str(self._flow_run_id) if self._flow_run_id else None,
+            type=kind,
+            name=kind.value.capitalize(),
+            message=message,
+            reason=reason,
+            prefect_informed=informed,
+        )
 
 
 def _say(message: str) -> None:

@@ -2,7 +2,8 @@
 
 Prefect's engine offers the final state again and again, for minutes if nobody listens and for much longer if somebody
 accepts connections and does not answer. Meanwhile workers are held that have nothing left to do. So the requests of the
-engine's client are looked at: from the first that offers a final state a clock runs until one has been answered.
+engine's client are looked at: from the first that offers a final state a clock runs until one has been answered. What was offered is the flow's end,
+whether Prefect has heard it or not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +21,17 @@ import httpx
 from prefect_flowrun import environment
 from prefect_flowrun.records import close_runs
 
-# Long enough for a server that is restarted.
-LIMIT_S = float(os.environ.get(environment.END_TIMEOUT_SECONDS, "60"))
+# Long enough for a server that is restarted, or that has the events of some ten thousand task runs before it.
+LIMIT_S = float(os.environ.get(environment.END_TIMEOUT_SECONDS, "300"))
+
+
+@dataclass(frozen=True)
+class OfferedEnd:
+    """A final state that Prefect was offered."""
+
+    type: str
+    name: str
+    message: str
 
 
 class EndLimit:
@@ -38,6 +49,12 @@ class EndLimit:
         self._on_limit = on_limit
         self._limit = limit
         self._timer: threading.Timer | None = None
+        self._offered: OfferedEnd | None = None
+
+    @property
+    def offered(self) -> OfferedEnd | None:
+        """The flow's end that Prefect has not recorded; None if there is none."""
+        return self._offered
 
     @property
     def hooks(self) -> dict[str, list[Callable[[Any], Any]]]:
@@ -62,7 +79,9 @@ class EndLimit:
         Args:
             request: about to be sent.
         """
-        if self._timer is None and self._concerns(request) and _offers_final_state(request):
+        # The first one counts: what comes after it is the end of the wait, not of the flow.
+        if self._timer is None and self._concerns(request) and (offered := _final_state(request)):
+            self._offered = offered
             self._timer = threading.Timer(self._limit, self._on_limit)
             self._timer.daemon = True
             self._timer.start()
@@ -74,6 +93,9 @@ class EndLimit:
             response: just received.
         """
         if self._concerns(response.request) and response.is_success:
+            # The answer to another end, Crashed after SIGTERM, changes nothing about the flow's own.
+            if _final_state(response.request) == self._offered:
+                self._offered = None
             self.stop()
 
     def stop(self) -> None:
@@ -86,8 +108,11 @@ class EndLimit:
         return request.url.path.endswith(self._path)
 
 
-def _offers_final_state(request: httpx.Request) -> bool:
+def _final_state(request: httpx.Request) -> OfferedEnd | None:
     try:
-        return json.loads(request.content)["state"]["type"] in close_runs.FINAL
+        state = json.loads(request.content)["state"]
+        if state["type"] not in close_runs.FINAL:
+            return None
+        return OfferedEnd(state["type"], state.get("name") or state["type"].capitalize(), state.get("message") or "")
     except (ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from prefect import flow_engine
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import AsyncClientContext
 from prefect.exceptions import Abort, ParameterBindError, ParameterTypeError, Pause, SignatureMismatchError
 from prefect.flow_engine import run_flow
@@ -24,6 +24,7 @@ from prefect_flowrun.driver import cancelled_not_crashed
 from prefect_flowrun.driver.final_state_limit import EndLimit
 from prefect_flowrun.records import flow_run as records
 from prefect_flowrun.runner import connections
+from prefect_flowrun.worker.log_prints import share_prints
 
 # What Prefect's engine writes before the validation error.
 _INVALID_PARAMETERS = "Validation of flow parameters failed"
@@ -59,6 +60,7 @@ def execute(
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
     _leave_heartbeats_behind()
+    share_prints()
     cancelled_not_crashed.tell_cancellations_from_crashes(was_cancelled)
     # The one that Prefect's engine uses too: see `flow_run.connected`.
     client._client.event_hooks = limit.hooks
@@ -101,6 +103,23 @@ def classify(state: State[Any], flow_run_id: UUID) -> Result:
     elif kind is not ResultType.COMPLETED and (failure := connections.startup_failure()):
         reason, message = Reason.CLUSTER_STARTUP_FAILED, failure
     return Result(flow_run_id=str(flow_run_id), type=kind, name=state.name or kind, message=message, reason=reason)
+
+
+def untold(limit: EndLimit, flow_run_id: UUID, *, may_run_again: bool) -> Result | None:
+    """Return the result of a flow that has ended while Prefect was away; None if it has not, or Prefect knows.
+
+    Args:
+        limit: of its end.
+        flow_run_id: its run.
+        may_run_again: whether a failure is not the end before Prefect has said so, since the flow has retries.
+    """
+    ended = limit.offered
+    if ended is None or ended.type not in ("COMPLETED", "FAILED") or (ended.type == "FAILED" and may_run_again):
+        return None
+    result = classify(State(type=StateType(ended.type), name=ended.name, message=ended.message), flow_run_id)
+    if result.reason is Reason.CLUSTER_STARTUP_FAILED:
+        return None  # not the flow's: another attempt may succeed
+    return result.model_copy(update={"prefect_informed": False})
 
 
 def _leave_heartbeats_behind() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prefect_flowrun.contract import DriverEnvironment
 
 RETRY_INTERVAL_S = 0.25
+REQUEST_TIMEOUT_S = 30.0
 
 
 class PrefectUnreachableError(Exception):
@@ -182,6 +183,24 @@ def finish(
         with suppress(httpx.HTTPError):  # the operator has all the time in the world
             close_runs.end_what_is_left(post, str(flow_run_id), state.type.value, state.message or "")
     return state
+
+
+def insist(flow_run_id: UUID, state: State[Any]) -> State[Any]:
+    """Offer a flow's final state until Prefect takes it, or answers with another; for as long as the caller lives.
+
+    Args:
+        flow_run_id: the run.
+        state: its end.
+
+    Returns:
+        The state that the run has now.
+    """
+    with hurried(REQUEST_TIMEOUT_S) as client:
+        while True:
+            with suppress(httpx.HTTPError, RuntimeError):
+                client.set_flow_run_state(flow_run_id, state)
+                return client.read_flow_run(flow_run_id).state or state
+            time.sleep(RETRY_INTERVAL_S)
 
 
 def fail(client: SyncPrefectClient, flow_run_id: UUID, message: str) -> State[Any]:

@@ -55,6 +55,11 @@ class Connection:
         self.users = 0
         self._counts: weakref.WeakSet[Counts] = weakref.WeakSet()
 
+    @property
+    def ends_with_process(self) -> bool:
+        """Whether the cluster is the run's own, which goes with the driver; others count their users."""
+        return self.cluster is not None and not self.cluster.name.startswith(standalone_cluster.PREFIX)
+
     def count_with(self, counts: Counts) -> None:
         """Have the tasks of a session counted as this connection's, for as long as the session lives.
 
@@ -171,7 +176,7 @@ def release(connection: Connection) -> None:
         if connection.users > 0 or slot.connection is not connection:
             return
         # Others' clusters are left at once: they take note of who uses them, and a driver ends without a farewell.
-        if cluster is None or cluster.name.startswith(standalone_cluster.PREFIX):
+        if cluster is None or not connection.ends_with_process:
             _close(slot)
             return
         _lifecycle.forget(cluster)

@@ -32,6 +32,7 @@ from prefect_flowrun.runner.submission import Session
 from prefect_flowrun.runner.thread_pool import PatientThreadPool, failed
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.large_parameters import LargeValues
+from prefect_flowrun.worker.log_prints import share_prints
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
@@ -219,22 +220,21 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         session, self._session = self._session, None
         in_process, self._in_process = self._in_process, None
         connection, self._connection = self._connection, None
-        # What comes through as an exception ends the process (SIGTERM).
-        hurried = exc_type is not None
+        # SIGTERM ends the process; Ctrl-C and errors of Prefect's do not end that of a notebook.
+        hurried = exc_type is not None and not issubclass(exc_type, (Exception, KeyboardInterrupt))
         try:
             if session is not None:
-                if hurried or failed(session.flow_run):
+                if exc_type is not None or failed(session.flow_run):
                     session.cancel()
                 else:
                     session.wait(self.options.exit_timeout_s)
                 session.close(hurried=hurried)
         finally:
-            if hurried and isinstance(in_process, ThreadPoolTaskRunner):
+            if exc_type is not None and isinstance(in_process, ThreadPoolTaskRunner):
                 _cancel_threads(in_process)
             elif in_process is not None:
                 in_process.__exit__(exc_type, exc_value, traceback)
-            # A process that is being ended takes its clusters with it.
-            if connection is not None and (not hurried or connection.cluster is None):
+            if connection is not None and not (hurried and connection.ends_with_process):
                 connections.release(connection)
             super().__exit__(exc_type, exc_value, traceback)
 
@@ -258,6 +258,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         if target.sequential:
             runner = SequentialTaskRunner()  # type: ignore[no-untyped-call]
         else:
+            share_prints()
             runner = PatientThreadPool(self.options.exit_timeout_s, self._run_logger())
         self._in_process = runner.__enter__()
 

@@ -62,12 +62,15 @@ class PatientThreadPool(ThreadPoolTaskRunner[Any]):
 
 
 def failed(flow_run: FlowRun | None) -> bool:
-    """Whether a flow that is leaving its task runner has ended with an error.
+    """Whether a flow that is leaving its task runner has ended with an error, be it that it is run again.
 
-    Prefect handles the error before it leaves the runner, so `__exit__` sees none and has to look at the state.
+    Prefect handles the error before it leaves the runner, so `__exit__` sees none and has to look at the state. With
+    `retries` that is scheduled (AwaitingRetry): the next run of the flow submits tasks of its own.
 
     Args:
         flow_run: as Prefect's engine has it; None outside a flow.
     """
     state = flow_run.state if flow_run is not None else None
-    return state is not None and (state.is_failed() or state.is_crashed() or state.is_cancelled())
+    return state is not None and (
+        state.is_failed() or state.is_crashed() or state.is_cancelled() or state.is_scheduled()
+    )

@@ -124,7 +124,7 @@ class Packer:
         call = {
             "task_run_id": task_run_id,
             "parameters": parameters,
-            "wait_for": _listed(wait_for),
+            "wait_for": _kept(wait_for),
             "dependencies": inputs,
             "assets": _assets(task, task_run_id, parameters, inputs),
         }
@@ -160,11 +160,13 @@ class Packer:
         return manifest.add(blob, self.shelf.parcel(blob))
 
 
-def _listed(wait_for: Iterable[PrefectFuture[Any]] | PrefectFuture[Any] | None) -> list[Any] | None:
-    """Make a list of what a task waits for: Prefect takes a single future too, and a generator can't travel."""
-    if wait_for is None:
-        return None
-    return list(wait_for) if isinstance(wait_for, Iterable) else [wait_for]
+def _kept(wait_for: Any) -> Any:
+    """Return what a task waits for in a form that travels: as it is, since Prefect finds futures and annotations in it.
+
+    An annotation is a tuple and may stand around anything (prefect-dask#43); only what can be gone through once, such
+    as a generator, becomes a list.
+    """
+    return list(wait_for) if isinstance(wait_for, Iterator) else wait_for
 
 
 def _without(parameters: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_LOGGING_MARKUP
 
+from prefect_flowrun.worker.log_prints import share_prints
+
 
 def set_up() -> None:
-    """Set Prefect's logging up, without its search for things to colour where nothing can be coloured.
+    """Set Prefect's logging up: `log_prints` for tasks at the same time, and without its search for things to colour where nothing can be coloured.
 
     A worker writes to a file or a pipe, where the lines come out the same, and looking through each of them takes a
     seventh of a trivial task's time.
     """
     setup_logging()
+    share_prints()
     for handler in logging.getLogger().handlers:
         if not isinstance(handler, PrefectConsoleHandler):
             continue

@@ -27,6 +27,7 @@ KILLED = ended_pod("", 137, "Error")
 MINE = {"prefect": {"apiKeySecret": {"name": "mine"}}}
 REPORT_NAME = f"etl-report-{RUN_UID[:8]}"
 END = "1-CRASHED"
+CRASHED = {"flowRun": {"id": "f-1", "state": "Crashed"}}
 
 
 def informed_of(status) -> tuple[str, str] | None:
@@ -56,6 +57,7 @@ def between(reason: str = "DriverKilled") -> dict:
 AT_END = [
     ("the driver told its result", ended_pod(message()), ("True", "Told")),
     ("so it did with a failure", ended_pod(message("FAILED", "FlowFailed"), 1), ("True", "Told")),
+    ("the flow ended and Prefect was away", ended_pod(message(prefectInformed=False)), ("False", "Reporting")),
     ("it was killed", KILLED, ("False", "Reporting")),
     (
         "it told that it crashed, maybe in a hurry",
@@ -90,7 +92,9 @@ REPORTS = [
     ("a driver that is being stopped has the word first", owed(age_s=5), a_pod(deleting=True), None),
     ("but not for ever", owed(age_s=20), a_pod(deleting=True), (1, "CRASHED")),
     ("one out of reach will say nothing", owed(age_s=5), lost_pod(deleting=True), (1, "CRASHED")),
-    ("task runs of an earlier attempt", owed("Succeeded", "FlowCompleted", attempt=2), None, (2, "CRASHED")),
+    ("task runs of an earlier attempt", owed("Succeeded", "FlowCompleted", attempt=2), None, (2, "COMPLETED")),
+    ("a flow that failed while Prefect was away", owed("Failed", "FlowFailed"), KILLED, (1, "FAILED")),
+    ("a flow that ended by sys.exit()", {**owed("Failed", "FlowFailed"), **CRASHED}, KILLED, (1, "CRASHED")),
     ("once the events of a good end have come", owed("Succeeded", "FlowCompleted", age_s=9, attempt=2), None, None),
     ("an attempt that gets a successor", between(), KILLED, (1, "AwaitingRetry")),
 ]

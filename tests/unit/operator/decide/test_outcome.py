@@ -36,6 +36,14 @@ TABLE = [
         False,
     ),
     (
+        "a flow that ended well though Prefect was not told of it has ended well (F28)",
+        an_attempt(driver=ended_pod(message(prefectInformed=False))),
+        "FlowCompleted",
+        "COMPLETED",
+        False,
+        False,
+    ),
+    (
         "exit code 0 counts for nothing without a message (F20)",
         an_attempt(driver=ended_pod("", 0)),
         "DriverExited",

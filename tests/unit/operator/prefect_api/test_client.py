@@ -129,6 +129,10 @@ ENDS = [
     ("the flow had completed first", "COMPLETED", "CANCELLED", "COMPLETED"),
     ("a deadline: the driver said Crashed", "CRASHED", "FAILED", "FAILED"),
     ("a crash after a cancellation was asked for in Prefect", "CANCELLING", "CRASHED", "CANCELLED"),
+    ("a flow ended well while Prefect was away", "RUNNING", "COMPLETED", "COMPLETED"),
+    ("the same, and its driver was stopped as it waited", "CRASHED", "COMPLETED", "COMPLETED"),
+    ("the same, and a user cancelled it meanwhile", "CANCELLING", "COMPLETED", "CANCELLED"),
+    ("an attempt before the last one was lost", "COMPLETED", "COMPLETED", "COMPLETED"),
     ("a crash of a run that waited", "SCHEDULED", "CRASHED", "CRASHED"),
 ]
 
@@ -141,6 +145,12 @@ async def test_F24_end_table(serve, client, before, reported, after):
     assert prefect.flow_run["state_type"] == after
     await client.report_end(url, KEY, 1, reported, "x")
     assert prefect.flow_run["state_type"] == after, "it may be said twice"
+
+
+async def test_F28_what_a_good_end_left_unfinished_has_not_completed(serve, client):
+    prefect = Prefect("RUNNING", tasks=2)
+    await client.report_end(await serve(prefect), KEY, 1, "COMPLETED", "")
+    assert set(prefect.tasks.values()) == {"CRASHED"}
 
 
 @pytest.mark.parametrize("since", ["CANCELLING", "RUNNING"])

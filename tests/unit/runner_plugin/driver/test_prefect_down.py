@@ -46,9 +46,38 @@ def test_F28_the_end_of_a_flow_does_not_wait_for_a_prefect_that_does_not_answer(
     with frozen(own_server):
         (tmp_path / "gate").touch()
         result = driven.finish(timeout=60)
-    assert (result["type"], result["reason"]) == ("CRASHED", "PrefectUnreachable")
-    assert "The flow has ended, but Prefect did not record its end within 2 s" in result["message"]
+    assert (result["type"], result["reason"], result["prefectInformed"]) == ("COMPLETED", "FlowCompleted", False)
+    assert "The flow has ended, but Prefect did not record its end within 2 s" in driven.output
     assert result["flowRunId"]
+
+
+def test_F28_a_flow_that_failed_while_prefect_was_away_has_failed(drive, own_server, tmp_path):
+    driven = begin(drive, own_server, tmp_path, "waits_for_the_gate_and_fails", FLOWRUN_END_TIMEOUT_SECONDS="2")
+    with frozen(own_server):
+        (tmp_path / "gate").touch()
+        result = driven.finish(timeout=60)
+    assert (result["type"], result["reason"], result["prefectInformed"]) == ("FAILED", "FlowFailed", False)
+    assert "this flow fails" in result["message"]
+
+
+def test_F28_a_flow_with_retries_has_not_failed_before_prefect_says_so(drive, own_server, tmp_path):
+    driven = begin(drive, own_server, tmp_path, "waits_for_the_gate_and_fails_again", FLOWRUN_END_TIMEOUT_SECONDS="2")
+    with frozen(own_server):
+        (tmp_path / "gate").touch()
+        result = driven.finish(timeout=60)
+    assert (result["type"], result["reason"]) == ("CRASHED", "PrefectUnreachable")
+
+
+def test_F28_sigterm_while_a_finished_flow_waits_for_prefect_does_not_undo_its_end(drive, own_server, tmp_path):
+    driven = begin(drive, own_server, tmp_path)
+    with frozen(own_server):
+        (tmp_path / "gate").touch()
+        driven.wait_for_file(tmp_path / "ended")
+        with pytest.raises(AssertionError, match="did not end"):
+            driven.finish(timeout=2)
+        driven.process.send_signal(signal.SIGTERM)
+        result = driven.finish(timeout=60)
+    assert (result["type"], result["reason"], result["prefectInformed"]) == ("COMPLETED", "FlowCompleted", False)
 
 
 def test_F28_sigterm_ends_a_run_in_time_though_prefect_does_not_answer(drive, own_server, tmp_path):
@@ -76,7 +105,7 @@ def test_F28_the_end_of_a_flow_does_not_wait_for_a_prefect_that_is_gone(drive, o
     own_server.process.wait(60)
     (tmp_path / "gate").touch()
     result = driven.finish(timeout=60)
-    assert (result["type"], result["reason"]) == ("CRASHED", "PrefectUnreachable")
+    assert (result["type"], result["reason"], result["prefectInformed"]) == ("COMPLETED", "FlowCompleted", False)
 
 
 class Clock:
@@ -105,6 +134,15 @@ def test_other_states_and_other_runs_start_no_clock(state, run):
     clock = Clock(503)
     clock.offer(state, run)
     assert not clock.over.wait(0.1)
+
+
+def test_what_was_offered_first_is_the_flows_end_until_prefect_has_taken_it():
+    clock = Clock(503, 201, 201)
+    clock.offer("COMPLETED")
+    clock.offer("CRASHED")  # what SIGTERM makes of it
+    assert clock.limit.offered.type == "COMPLETED"
+    clock.offer("COMPLETED")
+    assert clock.limit.offered is None
 
 
 def test_an_answer_stops_the_clock_and_another_end_starts_it_again():

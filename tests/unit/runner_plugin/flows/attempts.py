@@ -103,6 +103,21 @@ def fails_twice(folder):
 def waits_for_the_gate(folder):
     note(folder, "held")
     wait_for(Path(folder) / "gate")
+    note(folder, "ended")
+
+
+@flow
+def waits_for_the_gate_and_fails(folder):
+    note(folder, "held")
+    wait_for(Path(folder) / "gate")
+    raise ValueError("this flow fails")
+
+
+@flow(retries=1)
+def waits_for_the_gate_and_fails_again(folder):
+    note(folder, "held")
+    wait_for(Path(folder) / "gate")
+    raise ValueError("this flow fails")
 
 
 @flow
