@@ -168,7 +168,9 @@ def test_a_run_without_parameters_and_clusters_still_has_a_contract():
     assert (env["FLOWRUN_PARAMETERS"], env["FLOWRUN_CLUSTERS"]) == ("{}", "[]")
 
 
-@pytest.mark.parametrize(("word", "value"), [("All", "all"), ("DefaultOnly", "default-only"), ("None", "none")])
+@pytest.mark.parametrize(
+    ("word", "value"), [("All", "all"), ("DefaultOnly", "default-only"), ("Explicit", "explicit"), ("None", "none")]
+)
 def test_the_redirect_of_task_runners_is_passed_on(word, value):
     assert env_of(main_of(job_of({"redirectTaskRunners": word})))["FLOWRUN_TASK_RUNNERS"] == value
 

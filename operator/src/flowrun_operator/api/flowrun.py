@@ -29,6 +29,7 @@ class TaskRunnerRedirect(StrEnum):
 
     ALL = "All"
     DEFAULT_ONLY = "DefaultOnly"
+    EXPLICIT = "Explicit"
     NONE = "None"
 
 

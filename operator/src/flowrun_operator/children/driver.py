@@ -27,6 +27,7 @@ _SHORTEST_JOB_TTL_S = 3600
 _REDIRECT = {
     TaskRunnerRedirect.ALL: "all",
     TaskRunnerRedirect.DEFAULT_ONLY: "default-only",
+    TaskRunnerRedirect.EXPLICIT: "explicit",
     TaskRunnerRedirect.NONE: "none",
 }
 

@@ -103,7 +103,7 @@ class Engine(Protocol):
         """
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
-        """Wait until the futures have ended.
+        """Wait until the futures have ended. A task that waits makes room on its worker for others meanwhile.
 
         Args:
             futures: futures of this engine.
@@ -132,6 +132,15 @@ class Engine(Protocol):
 
         Args:
             timeout: seconds; a worker that doesn't answer is left out.
+        """
+
+    def give_way(self, future: EngineFuture) -> None:
+        """Prepare for a wait that this engine will not see: somebody has asked to be called at the end of a task.
+
+        In a task on a worker it could wait for what needs its own place. Elsewhere there is nothing to do.
+
+        Args:
+            future: whose end is waited for.
         """
 
     def drain(self, timeout: float) -> None:

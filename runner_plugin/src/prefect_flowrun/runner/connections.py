@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prefect_flowrun.clusters.waiting_reasons import Logger
     from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
+    from prefect_flowrun.worker.own_cluster import Join
 
 _logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ _NEEDED_BY_FIRST_SUBMIT = {
     "Dask": ("prefect_flowrun.engines.dask.engine", "prefect.utilities.visualization"),
     "Ray": ("prefect_flowrun.engines.ray.engine", "prefect.utilities.visualization"),
 }
+
+
+# Of a worker's process to its own cluster.
+_OWN = "own"
 
 
 class Connection:
@@ -160,6 +165,21 @@ def acquire_local(engine: str) -> Connection:
     with slot.lock:
         if slot.connection is None:
             slot.connection = Connection(f"local/{engine}", _engine(engine).start_local())
+        slot.connection.users += 1
+        return slot.connection
+
+
+def acquire_own(join: Join) -> Connection:
+    """Share the connection of this worker's process to its own cluster, which stays open from the first use on.
+
+    Args:
+        join: of the task that asks.
+    """
+    slot = _slot(_OWN)
+    with slot.lock:
+        if slot.connection is None:
+            slot.connection = Connection(_OWN, join())
+            slot.connection.users += 1  # the process itself
         slot.connection.users += 1
         return slot.connection
 

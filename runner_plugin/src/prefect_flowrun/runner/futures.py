@@ -16,6 +16,7 @@ from prefect.futures import PrefectFuture, PrefectWrappedFuture
 from prefect.states import Crashed
 
 from prefect_flowrun.engines.base import EngineFuture
+from prefect_flowrun.wire.resolved_futures import arrived_future
 
 if TYPE_CHECKING:
     from prefect_flowrun.engines.base import Engine
@@ -102,6 +103,7 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         if self._final_state is not None:
             fn(self)
         else:
+            self._engine.give_way(self._wrapped_future)
             self._wrapped_future.add_done_callback(lambda: fn(self))
 
     def _load(self) -> State[R]:
@@ -126,6 +128,11 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         # The task never got as far as Prefect's engine on a worker, or its worker took the state along. Without data in
         # it, State.result() raises CrashedRun with this message.
         return Crashed(message=self._engine.describe_loss(failure))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as a future that has ended, wherever the packer does not know better."""
+        self.wait()
+        return arrived_future, (self.task_run_id, self.state)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClusterFuture) and other.task_run_id == self.task_run_id

@@ -33,6 +33,11 @@ class OnTaskCluster:
 
 
 @dataclass(frozen=True)
+class OnOwnCluster:
+    """The cluster that the calling task runs on."""
+
+
+@dataclass(frozen=True)
 class OnLocalCluster:
     """A cluster on this machine, started for it."""
 
@@ -47,16 +52,23 @@ class InProcess:
     reason: str = ""
 
 
-Target = OnCluster | OnTaskCluster | OnLocalCluster | InProcess
+Target = OnCluster | OnTaskCluster | OnOwnCluster | OnLocalCluster | InProcess
 
 
-def choose(options: RunnerOptions, override: EngineChoice | None, clusters: Sequence[ClusterContract] | None) -> Target:
+def choose(
+    options: RunnerOptions,
+    override: EngineChoice | None,
+    clusters: Sequence[ClusterContract] | None,
+    *,
+    on_worker: bool = False,
+) -> Target:
     """Choose where tasks go.
 
     Args:
         options: of the runner.
         override: engine set by the environment.
         clusters: of the run; None outside a FlowRun.
+        on_worker: whether a task of a cluster is asking: it knows that one only.
 
     Raises:
         UnknownClusterError: the run has no cluster of that name or engine.
@@ -65,6 +77,8 @@ def choose(options: RunnerOptions, override: EngineChoice | None, clusters: Sequ
     engine = override or options.engine
     if engine in (EngineChoice.THREADS, EngineChoice.SEQUENTIAL):
         return InProcess(sequential=engine is EngineChoice.SEQUENTIAL)
+    if on_worker:
+        return OnOwnCluster()
     if options.cluster is not None and options.cluster.startswith(standalone_cluster.PREFIX):
         return OnTaskCluster(options.cluster, engine or EngineChoice.DASK)
     if clusters is None:

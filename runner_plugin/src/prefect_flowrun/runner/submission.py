@@ -61,6 +61,7 @@ class Session:
         *,
         lost_task_retries: int | None,
         with_secrets: bool,
+        nested: bool = False,
     ) -> None:
         """Begin with no tasks.
 
@@ -71,8 +72,10 @@ class Session:
             counter: of the runner; counts the tasks of all its sessions.
             lost_task_retries: option of the runner.
             with_secrets: whether the workers need the driver's API key.
+            nested: whether it is a task that submits: the workers' logs are the flow's concern then.
         """
         self._engine = connection.engine
+        self._nested = nested
         self._logger = logger
         self._packer = Packer(
             on_cluster=partial(on_cluster, connection.engine),
@@ -141,7 +144,8 @@ class Session:
         futures = [each.future for each in self._unfinished().values()]
         if not futures:
             return
-        self._logger.info("Waiting for %d task run(s) that the flow did not wait for", len(futures))
+        submitter = "task" if self._nested else "flow"
+        self._logger.info("Waiting for %d task run(s) that the %s did not wait for", len(futures), submitter)
         if left := self._engine.wait(futures, timeout):
             self._logger.warning("%d task run(s) did not end within %g s (exit_timeout_s)", left, timeout)
             self.cancel()
@@ -165,7 +169,7 @@ class Session:
             hurried: whether the process is being ended: then there is no time to wait for workers.
         """
         self._ending.set()
-        if not hurried:
+        if not hurried and not self._nested:
             self._engine.drain(DRAIN_TIMEOUT_S)
         if self._cancelled and self._flow_run is not None:
             state: State[Any] = Cancelled(message="The flow run ended before this task run did")

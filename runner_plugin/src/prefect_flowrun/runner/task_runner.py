@@ -22,6 +22,7 @@ from prefect_flowrun.runner.placement import (
     InProcess,
     OnCluster,
     OnLocalCluster,
+    OnOwnCluster,
     OnTaskCluster,
     UnknownClusterError,
     choose,
@@ -32,6 +33,7 @@ from prefect_flowrun.runner.submission import Session
 from prefect_flowrun.runner.thread_pool import PatientThreadPool, failed
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.large_parameters import LargeValues
+from prefect_flowrun.worker import own_cluster
 from prefect_flowrun.worker.log_prints import share_prints
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ __all__ = ["ClusterTaskRunner", "UnknownClusterError"]
 
 # A laptop's cluster is up in a second or two; that of a FlowRun says itself how long it may take.
 LOCAL_CONNECT_TIMEOUT_S = 60.0
+_SECRETS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
+_OF_THIS_PROCESS = frozenset(
+    {"logger", "_started", "_family", "_counter", "_lock", "_session", "_connection", "_in_process", "_large"}
+)
 
 
 class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
@@ -107,6 +113,10 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 "lost_task_retries": lost_task_retries,
             }
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with nothing connected."""
         # Prefect enters a duplicate of the flow's runner but calls cancel_all() on the original, so they share this.
         self._family: weakref.WeakValueDictionary[int, ClusterTaskRunner] = weakref.WeakValueDictionary(
             {id(self): self}
@@ -117,6 +127,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._connection: connections.Connection | None = None
         self._in_process: TaskRunner[Any] | None = None
         self._large = LargeValues()
+        self._started = False
 
     @property
     def name(self) -> str:
@@ -135,11 +146,23 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     def duplicate(self) -> Self:
         """Return a runner with the same settings; Prefect enters a fresh one for every flow run."""
-        twin = type(self)(**self.options.model_dump())
+        twin = self.for_task()
         twin._family = self._family  # keyed by identity, since equal runners are not the same runner
         self._family[id(twin)] = twin
         twin._counter = self._counter
         return twin
+
+    def for_task(self) -> Self:
+        """Return a runner with the same settings and nothing in common: for the tasks that a task submits."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._begin()
+        return twin
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything was submitted."""
+        return self._session is not None or self._in_process is not None
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and isinstance(other, ClusterTaskRunner) and other.options == self.options
@@ -147,13 +170,14 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
     def __hash__(self) -> int:
         return hash((type(self), self.options))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as a stock thread pool.
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel with the settings alone: on a worker it connects anew, if a task there submits others."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
 
-        The runner is part of the flow, which every task carries along: workers would enter (and connect) it once per
-        task.
-        """
-        return (ThreadPoolTaskRunner, ())
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        vars(self).update(state)
+        self._begin()
 
     def submit(
         self,
@@ -239,13 +263,18 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             super().__exit__(exc_type, exc_value, traceback)
 
     def _connect(self) -> None:
-        """Connect at the first submit: workers enter runners too, and must not connect (see `__reduce__`)."""
+        """Connect at the first submit: workers enter a runner for each task, and most tasks submit nothing."""
         with self._lock:
             if self._session is not None or self._in_process is not None:
                 return
-            target = choose(self.options, engine_override(), clusters_from_env(os.environ))
+            join = own_cluster.joining.get()
+            target = choose(self.options, engine_override(), clusters_from_env(os.environ), on_worker=join is not None)
             if isinstance(target, InProcess):
                 self._start_in_process(target)
+                return
+            if isinstance(target, OnOwnCluster):
+                assert join is not None  # noqa: S101 - or it would not be the target
+                self._session = self._open_nested_session(join)
                 return
             if warning := versions.outside_tested_range(prefect.__version__):
                 self.logger.warning(warning)
@@ -285,6 +314,19 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             lost_task_retries=self.options.lost_task_retries,
             # The operator has given the workers of a FlowRun their own.
             with_secrets=isinstance(target, OnLocalCluster),
+        )
+
+    def _open_nested_session(self, join: own_cluster.Join) -> Session:
+        connection = self._connection = connections.acquire_own(join)
+        return Session(
+            connection,
+            self._large,
+            self._run_logger(),
+            self._counter,
+            lost_task_retries=self.options.lost_task_retries,
+            # What the workers have of their own need not travel.
+            with_secrets=not any(os.environ.get(name) for name in _SECRETS),
+            nested=True,
         )
 
     def _contract(self, target: OnCluster | OnTaskCluster) -> ClusterContract:

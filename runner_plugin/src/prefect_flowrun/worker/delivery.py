@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from prefect_flowrun.worker.own_cluster import Join
 
 
 class Start(Protocol):
@@ -34,3 +37,5 @@ class Delivery:
     start: Start
     node: str
     """Name of the node or worker, for messages."""
+    join: Join
+    """Return the engine of this process, by which the task may submit others."""

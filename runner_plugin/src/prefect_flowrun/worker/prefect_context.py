@@ -210,8 +210,9 @@ def _enter_own_flow_context(stack: ExitStack, assets: dict[str, Any] | None) -> 
     flow = FlowRunContext.get()
     if flow is not None and flow.flow is not None:
         own: dict[str, Any] = {name: {} for name in _OWN_FIELDS if name in type(flow).model_fields}
-        # A thread pool, by `ClusterTaskRunner.__reduce__`; leaving it waits for what the task has submitted.
-        own["task_runner"] = stack.enter_context(flow.flow.task_runner.duplicate())
+        # Connects when the task submits something; leaving it waits for what the task has submitted.
+        runner = flow.flow.task_runner
+        own["task_runner"] = stack.enter_context(getattr(runner, "for_task", runner.duplicate)())
         stack.enter_context(flow.model_copy(update=own))
     if assets:
         stack.enter_context(AssetContext(**assets))

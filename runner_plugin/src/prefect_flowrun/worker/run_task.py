@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.task_engine import run_task_async, run_task_sync
 
 from prefect_flowrun.records import task_run
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.resolved_futures import upstream_states
-from prefect_flowrun.worker import lost_task_policy
+from prefect_flowrun.worker import lost_task_policy, own_cluster
 from prefect_flowrun.worker.prefect_context import Hydrated, hydrated
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     Raises:
         VersionMismatchError: this worker's versions are known not to work with the driver's.
     """
+    own_cluster.joining.set(delivery.join)
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
     opened = _Opened(delivery, envelope)
@@ -144,9 +146,18 @@ def _leave_imports_to_stay() -> None:
 
 def _run_task(context: Hydrated, task: Task[..., Any], call: dict[str, Any], assets: Any) -> State[Any]:
     arguments = {"task": task, "return_type": "state", **call}
-    if task.isasync:
-        return cast("State[Any]", context.run_async(lambda: run_task_async(**arguments), assets))
-    return cast("State[Any]", context.run(lambda: run_task_sync(**arguments), assets))
+
+    def run_sync() -> State[Any]:
+        return own_cluster.settle(_task_runner(), cast("State[Any]", run_task_sync(**arguments)))
+
+    async def run_async() -> State[Any]:
+        return own_cluster.settle(_task_runner(), cast("State[Any]", await run_task_async(**arguments)))
+
+    return context.run_async(run_async, assets) if task.isasync else context.run(run_sync, assets)
+
+
+def _task_runner() -> Any:
+    return flow.task_runner if (flow := FlowRunContext.get()) is not None else None
 
 
 def _sendable(state: State[Any]) -> State[Any]:

@@ -19,7 +19,7 @@ from distributed.client import FutureCancelledError
 from distributed.scheduler import NoValidWorkerError
 
 from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
-from prefect_flowrun.engines.dask import entry
+from prefect_flowrun.engines.dask import entry, task_thread
 from prefect_flowrun.engines.dask import scheduler_plugin as memory
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
 from prefect_flowrun.wire.versions import VersionMismatchError
@@ -121,19 +121,28 @@ class DaskEngine:
     name = "Dask"
     package = "distributed"
 
-    def __init__(self, client: distributed.Client, local_cluster: distributed.LocalCluster | None = None) -> None:
+    def __init__(
+        self,
+        client: distributed.Client,
+        local_cluster: distributed.LocalCluster | None = None,
+        *,
+        on_worker: bool = False,
+    ) -> None:
         """Take a connected client.
 
         Args:
-            client: closed with the engine.
+            client: closed with the engine, unless it is a worker's.
             local_cluster: closed with the engine.
+            on_worker: whether this process is a worker, and those who wait are its tasks.
         """
         self._client = client
         self._local_cluster = local_cluster
+        self._on_worker = on_worker
         self._closed = False
         self._startup_failure: str | None = None
         self._ended: weakref.WeakValueDictionary[str, DaskFuture] = weakref.WeakValueDictionary()
-        client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
+        if not on_worker:  # or the driver has done so
+            client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
 
     @property
     def client(self) -> distributed.Client:
@@ -168,6 +177,11 @@ class DaskEngine:
             # Port 0 for the dashboard: a second flow on the same machine must not complain about 8787.
             cluster = distributed.LocalCluster(dashboard_address=":0", resources={"CPU": _cpus_per_local_worker()})
         return cls(distributed.Client(cluster, set_as_default=False), cluster)
+
+    @classmethod
+    def of_worker(cls) -> DaskEngine:
+        """Use the client of the worker that the calling task runs on."""
+        return cls(distributed.get_client(), on_worker=True)
 
     def put(self, data: bytes) -> Parcel:
         """See `Engine.put`."""
@@ -229,10 +243,12 @@ class DaskEngine:
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
         pending = [cast("DaskFuture", future).future for future in futures if not future.done()]
+        if not pending:
+            return 0
+        making_room = task_thread.outside_pool() if self._on_worker else contextlib.nullcontext()
         # as_current, since wait() asks for the default client and ours isn't it.
-        with self._client.as_current(), contextlib.suppress(*TIMEOUTS, FutureCancelledError):
-            if pending:
-                distributed.wait(pending, timeout=timeout)
+        with making_room, self._client.as_current(), contextlib.suppress(*TIMEOUTS, FutureCancelledError):
+            distributed.wait(pending, timeout=timeout)
         return sum(not future.done() for future in pending)
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
@@ -258,6 +274,11 @@ class DaskEngine:
             )
         return {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
 
+    def give_way(self, future: EngineFuture) -> None:
+        """See `Engine.give_way`."""
+        if self._on_worker and not future.done():
+            task_thread.leave_pool()
+
     def drain(self, timeout: float) -> None:
         """See `Engine.drain`."""
         with contextlib.suppress(*TIMEOUTS, OSError):
@@ -279,7 +300,7 @@ class DaskEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        if self._closed:
+        if self._closed or self._on_worker:
             return
         self._closed = True
         # With the scheduler gone, close() would wait for its farewell: bounded, since the driver is in a hurry then.

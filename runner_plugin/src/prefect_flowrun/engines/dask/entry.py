@@ -73,8 +73,15 @@ def run_task(key: str, payload: bytes, parcels: Sequence[Any], *states: Any) -> 
         open_parcel=lambda index: _open(worker, parcels[index]),
         start=DaskStart(worker, key),
         node=f"{worker.name} ({worker.address})",
+        join=_join,
     )
     return run(delivery, "distributed")
+
+
+def _join() -> Any:
+    from prefect_flowrun.engines.dask.engine import DaskEngine  # noqa: PLC0415 - see above
+
+    return DaskEngine.of_worker()
 
 
 def worker_versions() -> Versions:

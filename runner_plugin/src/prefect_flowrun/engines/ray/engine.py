@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.02
 SMALL_BYTES = 16 * 2**10
 LOCAL_PATIENCE_S = 60.0
+# Of tasks that tasks submit: the default start-up time of a FlowRun.
+WORKER_PATIENCE_S = 900.0
 _KEPT_VARIANTS = 256
 # Ray's own words for what `needs` calls by resource names; others it takes as they are.
 _OPTIONS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
@@ -58,7 +60,7 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
 class RayFuture:
     """Two object references: one that is small and ends with the task, and the task's outcome."""
 
-    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "outcome")
+    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "node", "outcome")
 
     def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, node: ray.ObjectRef) -> None:
         self._engine = engine
@@ -66,6 +68,8 @@ class RayFuture:
         self._given_up: BaseException | None = None
         self._small = False
         self.outcome: ray.ObjectRef | None = outcome
+        self.node: ray.ObjectRef | None = node if engine.on_worker else None
+        """The small reference, for those who wait in a task."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """See `EngineFuture.wait`."""
@@ -112,6 +116,7 @@ class RayFuture:
                 long as the flow holds its future.
         """
         self._end = end
+        self.node = None
 
     def give_up(self, error: BaseException) -> None:
         """Let the task fail if it has not ended.
@@ -144,6 +149,7 @@ class RayEngine:
         owned: bool,
         workers_per_node: Callable[[dict[str, Any]], int] = lambda _: 1,
         run_task: Callable[..., tuple[Any, str]] = entry.run_task,
+        on_worker: bool = False,
     ) -> None:
         """Take the connection of this process.
 
@@ -152,7 +158,9 @@ class RayEngine:
             owned: whether to leave Ray at the end; not if somebody else has connected.
             workers_per_node: how many workers a node counts for.
             run_task: what a worker runs for each task.
+            on_worker: whether this process is a worker, and those who wait are its tasks.
         """
+        self.on_worker = on_worker
         self._owned = owned
         self._closed = False
         self._workers_per_node = workers_per_node
@@ -205,6 +213,11 @@ class RayEngine:
         # What a pod is on a cluster, a process is here.
         return cls(patience_s=LOCAL_PATIENCE_S, owned=not attached, workers_per_node=lambda node: int(_cpus(node)))
 
+    @classmethod
+    def of_worker(cls) -> RayEngine:
+        """Use the connection that each process of a Ray worker has."""
+        return cls(patience_s=WORKER_PATIENCE_S, owned=False, on_worker=True)
+
     def put(self, data: bytes) -> ray.ObjectRef:
         """See `Engine.put`."""
         self.check_open()
@@ -222,8 +235,13 @@ class RayEngine:
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
-        ends = [future.end for future in futures if isinstance(future, RayFuture)]
-        return len(concurrent.futures.wait(ends, timeout).not_done)
+        pending = [future for future in futures if isinstance(future, RayFuture) and not future.done()]
+        if self.on_worker and threading.current_thread() is threading.main_thread():
+            # Ray gives the task's CPUs to others while it waits here, and nowhere else.
+            nodes = [future.node for future in pending if future.node is not None]
+            if nodes and len(ray.wait(nodes, num_returns=len(nodes), timeout=timeout, fetch_local=False)[1]) == 0:
+                timeout = None  # they have ended; Ray tells the futures in a thread of its own
+        return len(concurrent.futures.wait([future.end for future in pending], timeout).not_done)
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """See `Engine.cancel`."""
@@ -252,6 +270,11 @@ class RayEngine:
         }
         answers = _on_nodes(names, timeout, entry.node_versions)
         return {names[node_id]: answer for node_id, answer in answers.items()}
+
+    def give_way(self, future: EngineFuture) -> None:
+        """See `Engine.give_way`. A task cannot give up its CPUs without waiting, so here it waits."""
+        if self.on_worker:
+            self.wait([future], None)
 
     def drain(self, timeout: float) -> None:
         """See `Engine.drain`."""

@@ -80,8 +80,16 @@ def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: Any) -> 
         open_parcel=lambda index: ray.get(parcels[index]),
         start=RayStart(),
         node=node_name(socket.gethostname(), node_id),
+        join=_join,
     )
     return Packed(cloudpickle.dumps(run(delivery, "ray"))), node_id
+
+
+@cache
+def _join() -> Any:
+    from prefect_flowrun.engines.ray.engine import RayEngine  # noqa: PLC0415 - see above
+
+    return RayEngine.of_worker()
 
 
 def node_versions() -> Versions:
