@@ -15,6 +15,7 @@ from flowrun_operator.api.common import (
     ApiModel,
     Condition,
     Engine,
+    FlowSource,
     Metadata,
     OpaqueObject,
     PodOptions,
@@ -62,7 +63,7 @@ class TaskClusterWorkers(WorkerOptions):
 
 
 class TaskClusterSpec(ApiModel):
-    """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port and managedBy are immutable."""
+    """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port, source and managedBy are immutable."""
 
     engine: Engine
     flow_run: FlowRunRef | None = Field(None, description="Absent: a standalone cluster with a coordinator of its own.")
@@ -73,6 +74,9 @@ class TaskClusterSpec(ApiModel):
     image: str | None = Field(None, max_length=1024, description="Image of coordinator and workers.")
     image_pull_policy: str | None = Field(None, json_schema_extra={"enum": ["Always", "IfNotPresent", "Never"]})
     image_pull_secrets: list[OpaqueObject] | None = Field(None, max_length=16)
+    source: FlowSource | None = Field(
+        None, description="Code and files of the flow, on workers and coordinator. Default: they are in the image."
+    )
     coordinator: PodOptions = Field(default_factory=PodOptions, description="Standalone: the coordinator's pod.")
     workers: TaskClusterWorkers = Field(default_factory=TaskClusterWorkers)
     prefect: PrefectOptions = Field(default_factory=PrefectOptions)
@@ -126,7 +130,7 @@ class TaskCluster(ApiModel):
     status: TaskClusterStatus = Field(default_factory=TaskClusterStatus)
 
 
-SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "managedBy")]
+SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "source", "managedBy")]
 
 # Checked for the scale subresource too: nobody gets past the bound.
 WORKERS_RULES = [

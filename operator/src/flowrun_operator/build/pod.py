@@ -10,7 +10,9 @@ from flowrun_operator.api.constants import MAIN_CONTAINER
 from flowrun_operator.build.merge import merged
 
 _USER_ID = 10001
-SOURCE_PATH = "/flowrun/source"
+# -P: not with the working directory first on the path. There the flow's files are, and one of them may be named as a
+# module that our processes import; they put the folder on the path once they have imported what they need.
+PYTHON = ("python", "-P", "-m")
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults:
             port=port_of(run, index),
             image_pull_policy=run.spec.image_pull_policy or defaults.image_pull_policy,
             image_pull_secrets=run.spec.image_pull_secrets,
+            source=run.spec.flow.source,
             workers=_workers(run, cluster, defaults),
             prefect=prefect_options(run, attempt, defaults),
             token_secret=ray_token(run, attempt) if cluster.engine is Engine.RAY else None,

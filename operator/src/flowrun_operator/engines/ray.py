@@ -11,7 +11,7 @@ from typing import Any
 from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.pod import env, from_field, from_secret
+from flowrun_operator.build.pod import PYTHON, env, from_field, from_secret
 from flowrun_operator.build.quantities import GPU, in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
 from flowrun_operator.engines.base import HostParts
@@ -119,7 +119,7 @@ def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> l
     spec = cluster.spec
     resources = spec.workers.resources
     gpus = value(limit(resources, GPU))
-    command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
+    command = [*PYTHON, "prefect_flowrun.engines.ray_worker"]
     command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
     command += ["--num-gpus", str(int(gpus))] if gpus else []
     command += ["--object-store-memory", str(store_bytes), "--ready-port", str(READY_PORT)]
