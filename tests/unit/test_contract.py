@@ -5,16 +5,23 @@ The schemas themselves are compared in `runner_plugin/test_contract_mirror.py`.
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowrun_operator import contract as operator_side
 from flowrun_operator.api import FlowRun, TaskCluster
-from flowrun_operator.children import completed, coordinator_pod, driver_job
+from flowrun_operator.children import belongings, completed, coordinator_pod, driver_job
 from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.model import Defaults
 from prefect_flowrun import contract as driver_side
 
-RUN = {
+RUN: dict[str, Any] = {
     "metadata": {"name": "etl", "namespace": "team", "uid": "u-1"},
     "spec": {
         "flow": {"entrypoint": "flows/etl.py:etl", "parameters": {"day": "2026-11-22", "n": 3}},
@@ -29,14 +36,49 @@ RUN = {
 
 
 def environment() -> dict[str, str]:
+    spec = {**RUN["spec"], "flow": {"entrypoint": "flows/etl.py:etl"}}
+    return files_of_the_driver(FlowRun.model_validate({**RUN, "spec": spec}), Path())
+
+
+def files_of_the_driver(run: FlowRun, folder: Path) -> dict[str, str]:
+    """Return the driver's environment, with the files that it names in a folder of this machine."""
     defaults = Defaults(image="runtime:1", prefect_api_url="http://prefect:4200/api")
-    job = driver_job(FlowRun.model_validate(RUN), 2, defaults)
-    entries = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    return {entry["name"]: entry["value"] for entry in entries if "value" in entry}
+    job = driver_job(run, 2, defaults)
+    pod = job["spec"]["template"]["spec"]
+    env = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"] if "value" in entry}
+    for stage in belongings(run, 2, defaults):
+        for manifest in stage:
+            for key, text in manifest.get("stringData", {}).items():
+                # As the API server stores it.
+                (folder / key).write_bytes(json.loads(json.dumps(text)).encode())
+    if "FLOWRUN_PARAMETERS_FILE" in env:
+        env["FLOWRUN_PARAMETERS_FILE"] = str(folder / Path(env["FLOWRUN_PARAMETERS_FILE"]).name)
+    return env
 
 
-def test_the_driver_reads_the_environment_that_the_operator_writes() -> None:
-    env = driver_side.DriverEnvironment.from_env(environment())
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["$$5", "$(FLOWRUN_NAME)", "$$(HOME)", "${HOME}", " a ", "0755", "2026-11-22"]),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_any_parameters_arrive_as_they_are(parameters: dict[str, Any]) -> None:
+    run = FlowRun.model_validate({**RUN, "spec": {"flow": {"entrypoint": "etl.py:etl", "parameters": parameters}}})
+    with tempfile.TemporaryDirectory() as folder:
+        env = driver_side.DriverEnvironment.from_env(files_of_the_driver(run, Path(folder)))
+    # As text: 1 == 1.0 == True.
+    assert json.dumps(env.parameters, sort_keys=True) == json.dumps(parameters, sort_keys=True)
+
+
+def test_the_driver_reads_the_environment_that_the_operator_writes(tmp_path: Path) -> None:
+    env = driver_side.DriverEnvironment.from_env(files_of_the_driver(FlowRun.model_validate(RUN), tmp_path))
     assert (env.name, env.namespace, env.attempt, env.entrypoint) == ("etl", "team", 2, "flows/etl.py:etl")
     assert env.parameters == {"day": "2026-11-22", "n": 3}
     assert [(c.name, c.engine, c.workers, c.threads_per_worker) for c in env.clusters] == [

@@ -12,6 +12,9 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+# Of the flow's parameters as compact JSON in ASCII. Prefect's server stores no more by default.
+PARAMETERS_LIMIT_BYTES = 512 * 2**10
+
 
 class ContractModel(BaseModel):
     """Base of the contract: camelCase in JSON."""

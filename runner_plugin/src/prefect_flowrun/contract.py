@@ -19,6 +19,11 @@ from prefect_flowrun import environment
 # Kubernetes keeps no more than 4096 bytes of a container's termination message.
 RESULT_LIMIT_BYTES = 4096
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
+# Of the flow's parameters as compact JSON in ASCII. Prefect's server stores no more by default.
+PARAMETERS_LIMIT_BYTES = 512 * 2**10
+# Where they are if not in FLOWRUN_PARAMETERS: Kubernetes changes `$$` and `$(NAME)` in variables, and Linux starts no
+# process with one over 128 KiB.
+PARAMETERS_FILE = "FLOWRUN_PARAMETERS_FILE"
 
 
 class ContractError(ValueError):
@@ -143,18 +148,20 @@ class DriverEnvironment(_Model):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> DriverEnvironment:
-        """Read the contract from environment variables.
+        """Read the contract from environment variables, and the parameters from the file that one of them names.
 
         Args:
             env: usually `os.environ`.
 
         Raises:
-            ContractError: a variable is missing or wrong; the message names it.
+            ContractError: a variable is missing or wrong, or the file can't be read; the message names it.
         """
         values: dict[str, Any] = {}
         for field in cls.model_fields:
             variable = _variable(field)
             raw = env.get(variable)
+            if field == "parameters" and (file := env.get(PARAMETERS_FILE)):
+                variable, raw = PARAMETERS_FILE, _read(PARAMETERS_FILE, file)
             if not raw:
                 continue
             values[field] = _from_json(variable, raw) if field in ("parameters", "clusters") else raw
@@ -237,6 +244,13 @@ class _ClusterList(_Model):
 def _variable(field: str) -> str:
     variable: str = getattr(environment, field.upper())
     return variable
+
+
+def _read(variable: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{variable}: {file} can't be read: {error}") from None
 
 
 def _from_json(variable: str, raw: str) -> Any:

@@ -54,6 +54,13 @@ def test_what_may_be_left_out_has_a_default():
     assert (env.attempt, env.parameters, env.clusters, env.task_runners) == (1, {}, (), RedirectPolicy.ALL)
 
 
+def test_parameters_of_a_file_come_before_those_of_the_variable(tmp_path):
+    file = tmp_path / "parameters.json"
+    file.write_text('{"price": "$$5", "nothing": null, "where": "$(FLOWRUN_NAME)"}')
+    env = DriverEnvironment.from_env({**ENV, "FLOWRUN_PARAMETERS": "elsewhere", "FLOWRUN_PARAMETERS_FILE": str(file)})
+    assert env.parameters == {"price": "$$5", "nothing": None, "where": "$(FLOWRUN_NAME)"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -61,6 +68,8 @@ def test_what_may_be_left_out_has_a_default():
         ({"FLOWRUN_ATTEMPT": "zero"}, "FLOWRUN_ATTEMPT"),
         ({"FLOWRUN_PARAMETERS": "{"}, "FLOWRUN_PARAMETERS is not valid JSON"),
         ({"FLOWRUN_PARAMETERS": "[1]"}, "FLOWRUN_PARAMETERS"),
+        ({"FLOWRUN_PARAMETERS_FILE": "/nowhere/p.json"}, "FLOWRUN_PARAMETERS_FILE: /nowhere/p.json can't be read"),
+        ({"FLOWRUN_PARAMETERS_FILE": __file__}, "FLOWRUN_PARAMETERS_FILE is not valid JSON"),
         ({"FLOWRUN_TASK_RUNNERS": "some"}, "FLOWRUN_TASK_RUNNERS"),
         ({"FLOWRUN_CLUSTERS": json.dumps([{**CLUSTER, "port": 0}])}, "FLOWRUN_CLUSTERS[0][port]"),
         ({"FLOWRUN_CLUSTERS": json.dumps([CLUSTER, CLUSTER])}, "unique"),

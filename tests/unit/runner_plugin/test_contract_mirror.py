@@ -38,6 +38,10 @@ def test_result_types_are_the_same():
     assert {kind.value for kind in drivers.ResultType} == {kind.value for kind in operators.ResultType}
 
 
+def test_the_limit_of_the_parameters_is_the_same():
+    assert drivers.PARAMETERS_LIMIT_BYTES == operators.PARAMETERS_LIMIT_BYTES
+
+
 @given(kind=st.sampled_from(drivers.ResultType), reason=st.sampled_from(drivers.Reason), message=st.text(max_size=6000))
 def test_the_operator_reads_what_the_driver_writes(kind, reason, message):
     written = drivers.Result(flow_run_id="f-1", type=kind, name="Any", message=message, reason=reason)

@@ -47,8 +47,10 @@ class PodParts:
 
 
 def env(**values: str | int | None) -> list[dict[str, Any]]:
-    """Return environment entries; None leaves one out."""
-    return [{"name": name, "value": str(value)} for name, value in values.items() if value is not None]
+    """Return environment entries with these very values; None leaves one out."""
+    # Kubernetes puts the value of another variable in the place of $(NAME), and $ in that of $$.
+    exact = {name: str(value).replace("$", "$$") for name, value in values.items() if value is not None}
+    return [{"name": name, "value": value} for name, value in exact.items()]
 
 
 def pod_template(parts: PodParts, options: PodOptions) -> dict[str, Any]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flowrun_operator.api.common import PrefectOptions
-from flowrun_operator.build.pod import from_secret
+from flowrun_operator.build.pod import env, from_secret
 
 
 def prefect_env(options: PrefectOptions) -> list[dict[str, Any]]:
     """Return the environment entries for Prefect's client."""
-    entries: list[dict[str, Any]] = []
-    if options.api_url:
-        entries.append({"name": "PREFECT_API_URL", "value": options.api_url})
+    entries = env(PREFECT_API_URL=options.api_url)
     if options.api_key_secret:
         entries.append(from_secret("PREFECT_API_KEY", options.api_key_secret))
     return entries

@@ -14,6 +14,7 @@ from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.naming import cluster_name, own_name
 from flowrun_operator.build.labels import labels, owner, with_users
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET, secret
+from flowrun_operator.children.parameters import parameters_json, parameters_secret
 from flowrun_operator.model import Defaults
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -26,6 +27,8 @@ def belongings(run: FlowRun, attempt: int, defaults: Defaults) -> list[list[dict
     """
     key = _key_of_its_own(run, attempt, defaults)
     found = [_secret(run, attempt, key)] if key else []
+    if told := parameters_secret(run, attempt):
+        found.append(_secret(run, attempt, told, parameters_json(run)))
     if any(cluster.engine is Engine.RAY for cluster in run.spec.clusters):
         found.append(_secret(run, attempt, ray_token(run, attempt)))
     who = account(run, attempt)
@@ -71,8 +74,8 @@ def _key_of_its_own(run: FlowRun, attempt: int, defaults: Defaults) -> SecretKey
     return SecretKey(name=_own(run, attempt, "prefect"), key=KEY_IN_SECRET)
 
 
-def _secret(run: FlowRun, attempt: int, where: SecretKey) -> dict[str, Any]:
-    return secret(where.name, run.metadata.namespace, where.key, _labels(run, attempt), _owner(run))
+def _secret(run: FlowRun, attempt: int, where: SecretKey, value: str = "") -> dict[str, Any]:
+    return secret(where.name, run.metadata.namespace, where.key, _labels(run, attempt), _owner(run), value)
 
 
 def _labels(run: FlowRun, attempt: int) -> dict[str, str]:

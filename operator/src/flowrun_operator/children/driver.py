@@ -16,6 +16,7 @@ from flowrun_operator.build.quantities import total
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.children.belongings import account, prefect_options, ray_token
 from flowrun_operator.children.clusters import contracts, count, port_of
+from flowrun_operator.children.parameters import parameters_parts
 from flowrun_operator.engines import ENGINES, HostParts
 from flowrun_operator.model import Defaults
 
@@ -78,6 +79,7 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
     volumes, mounts = _source(run)
     resources = driver_resources(run, defaults)
     host = _coordinators(run, attempt, resources)
+    parameters = parameters_parts(run, attempt)
     told = [c.model_dump(by_alias=True) for c in contracts(run, attempt, defaults, resources)]
     contract = env(
         FLOWRUN_NAME=run.metadata.name,
@@ -85,7 +87,6 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
         FLOWRUN_UID=run.metadata.uid,
         FLOWRUN_ATTEMPT=attempt,
         FLOWRUN_ENTRYPOINT=run.spec.flow.entrypoint,
-        FLOWRUN_PARAMETERS=json.dumps(run.spec.flow.parameters or {}),
         FLOWRUN_TASK_RUNNERS=_REDIRECT[run.spec.redirect_task_runners],
         FLOWRUN_CLUSTERS=json.dumps(told),
         HOME="/tmp",  # noqa: S108
@@ -94,7 +95,7 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
     return PodParts(
         command=["python", "-m", "prefect_flowrun.driver"],
         default_env=run.spec.env or [],
-        env=[*contract, *host.env, *prefect_env(prefect_options(run, attempt, defaults))],
+        env=[*contract, *parameters.env, *host.env, *prefect_env(prefect_options(run, attempt, defaults))],
         image=run.spec.image or defaults.image,
         labels=all_labels,
         grace_s=DRIVER_GRACE_S,
@@ -106,8 +107,8 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
         ports=[{"name": f"scheduler-{index}", "containerPort": port} for index, port in enumerate(ports)],
         working_dir=SOURCE_PATH if run.spec.flow.source else None,
         account=account(run, attempt),
-        volumes=[*volumes, *host.volumes],
-        mounts=[*mounts, *host.mounts],
+        volumes=[*volumes, *parameters.volumes, *host.volumes],
+        mounts=[*mounts, *parameters.mounts, *host.mounts],
     )
 
 

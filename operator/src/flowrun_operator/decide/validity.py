@@ -4,7 +4,8 @@ from datetime import datetime
 
 from flowrun_operator.api.flowrun import FailureClass
 from flowrun_operator.api.naming import attempt_name
-from flowrun_operator.contract import ResultType
+from flowrun_operator.children import parameters_json
+from flowrun_operator.contract import PARAMETERS_LIMIT_BYTES, ResultType
 from flowrun_operator.decide.memory import run_shortage
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView
@@ -14,7 +15,7 @@ def validity(view: RunView, now: datetime) -> Verdict:
     """Finish a run that can't be started by this operator."""
     if view.current is not None:
         return None
-    return _refused_job(view) or _missing_setting(view) or _too_little_memory(view)
+    return _refused_job(view) or _missing_setting(view) or _too_little_memory(view) or _too_many_parameters(view)
 
 
 def _refused_job(view: RunView) -> Finish | None:
@@ -28,6 +29,19 @@ def _refused_job(view: RunView) -> Finish | None:
 def _too_little_memory(view: RunView) -> Finish | None:
     shortage = run_shortage(view.run, view.defaults)
     return _refuse(shortage.reason, shortage.message) if shortage else None
+
+
+def _too_many_parameters(view: RunView) -> Finish | None:
+    # No schema and no rule in it can measure an object that is open to anything.
+    size = len(parameters_json(view.run))
+    if size <= PARAMETERS_LIMIT_BYTES:
+        return None
+    limit = PARAMETERS_LIMIT_BYTES // 2**10
+    return _refuse(
+        "ParametersTooLarge",
+        f"spec.flow.parameters has {-(-size // 2**10)} KiB as JSON, the limit is {limit} KiB:"
+        " put large values where the flow can read them, and give it the place",
+    )
 
 
 def _missing_setting(view: RunView) -> Finish | None:

@@ -7,7 +7,6 @@ which the next decision makes a condition; any other failure fails the reconcile
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import secrets
 from collections.abc import Iterable
@@ -150,12 +149,10 @@ class Actor:
         return True
 
     def _filled(self, manifest: Raw) -> Raw:
-        """Return a Secret with its value: the operator's key, or a new random word."""
-        filled = copy.deepcopy(manifest)
-        for key in filled["stringData"]:
-            values = {KEY_IN_SECRET: self._key or "", TOKEN_IN_SECRET: secrets.token_hex(32)}
-            filled["stringData"][key] = values[key]
-        return filled
+        """Return a Secret with what no plan holds: the operator's key, or a new random word."""
+        private = {KEY_IN_SECRET: self._key or "", TOKEN_IN_SECRET: secrets.token_hex(32)}
+        values = {key: private.get(key, value) for key, value in manifest["stringData"].items()}
+        return {**manifest, "stringData": values}
 
     def _refuse(self, where: tuple[str, str], problem: Problem) -> None:
         self._cache.problems[where] = problem

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from prefect_flowrun.cli import manifests, view
+from prefect_flowrun.cli import manifests, parameters, view
 from prefect_flowrun.cli.cluster import KIND, Cluster, connect
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.follow import Follower
@@ -73,7 +73,8 @@ def run(
     found = manifests.read(file)
     if name:
         manifests.rename(found.flow_run, name)
-    manifests.set_parameters(found.flow_run, param or [])
+    parameters.set_parameters(found.flow_run, param or [])
+    parameters.check(found.flow_run)
     cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
     for manifest in found.others:
         cluster.apply(manifest)

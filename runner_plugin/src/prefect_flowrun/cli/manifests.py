@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def read(path: str) -> Manifests:
         Problem: it can't be read, is no YAML, or holds not exactly one FlowRun.
     """
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text()
+        text = (sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()).decode()
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -70,7 +71,7 @@ def parse(text: str, path: str) -> Manifests:
         Problem: it is no YAML, or holds not exactly one FlowRun.
     """
     try:
-        documents = [item for item in yaml.load_all(text, Loader=_Loader) if item is not None]
+        documents = [item for item in _documents(text) if item is not None]
     except yaml.MarkedYAMLError as error:
         # Not the whole error: it quotes the file, which may hold secrets.
         mark = error.problem_mark
@@ -85,6 +86,14 @@ def parse(text: str, path: str) -> Manifests:
     if len(runs) != 1:
         raise Problem(f"{path}: holds {len(runs)} FlowRuns; `flowrun run` starts exactly one (kubectl apply takes any)")
     return Manifests(runs[0], [item for item in documents if item is not runs[0]])
+
+
+def _documents(text: str) -> Iterable[Any]:
+    if text.lstrip().startswith("{"):
+        # YAML is said to hold all of JSON, but its reader takes an emoji for two halves of one, and refuses DEL.
+        with suppress(ValueError):
+            return [json.loads(text)]
+    return yaml.load_all(text, Loader=_Loader)
 
 
 def _is_object(document: Any) -> bool:
@@ -119,36 +128,3 @@ def namespace(flow_run: Raw, asked: str | None) -> str | None:
     if own and asked and own != asked:
         raise Problem(f"the file is for namespace {own}, --namespace says {asked}")
     return own or asked
-
-
-def set_parameters(flow_run: Raw, assignments: Sequence[str]) -> None:
-    """Set parameters of the flow.
-
-    Args:
-        flow_run: is changed.
-        assignments: `name=value`; a value that is no JSON is a string.
-
-    Raises:
-        Problem: an assignment without `=`, or a FlowRun that can have no parameters.
-    """
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name:
-            raise Problem("--param: write it as NAME=VALUE")
-        _parameters(flow_run)[name] = _value(value)
-
-
-def _parameters(flow_run: Raw) -> Raw:
-    node = flow_run
-    for field_ in ("spec", "flow", "parameters"):
-        node = node.setdefault(field_, {})
-        if not isinstance(node, dict):
-            raise Problem(f"{field_} of the FlowRun is not an object")
-    return node
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

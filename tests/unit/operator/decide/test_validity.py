@@ -11,6 +11,7 @@ from flowrun_operator.decide.validity import validity
 RAY = {"name": "gpu", "engine": "Ray"}
 ON_DEMAND = {**DASK_CLUSTER, "activation": "OnDemand"}
 SMALL = {**RAY, "workers": {"resources": {"limits": {"memory": "128Mi"}}}}
+FLOW = {"entrypoint": "etl.py:etl"}
 BARE = replace(DEFAULTS, image="", prefect_api_url=None)
 
 TABLE = [
@@ -19,6 +20,8 @@ TABLE = [
     ("a Ray cluster", {"clusters": [RAY]}, DEFAULTS, None),
     ("a cluster on demand", {"clusters": [ON_DEMAND]}, DEFAULTS, None),
     ("too little memory for Ray", {"clusters": [SMALL]}, DEFAULTS, "InsufficientMemory"),
+    ("as many parameters as may be", {"flow": {**FLOW, "parameters": {"x": "y" * (2**19 - 8)}}}, DEFAULTS, None),
+    ("more of them", {"flow": {**FLOW, "parameters": {"x": "y" * 2**19}}}, DEFAULTS, "ParametersTooLarge"),
     ("no Prefect API", {}, BARE, "PrefectApiUrlMissing"),
     ("no image", {"prefect": {"apiUrl": "http://p/api"}}, BARE, "ImageMissing"),
     ("all given by the run", {"prefect": {"apiUrl": "http://p/api"}, "image": "mine:1"}, BARE, None),
@@ -40,3 +43,11 @@ def test_an_invalid_run_ends_without_a_child_and_says_why():
     assert [a for a in (*chain(*plan.first), *plan.actions) if isinstance(a, Create)] == []
     assert plan.status.conditions[0].reason == "InsufficientMemory"
     assert "'gpu'" in plan.status.conditions[0].message
+
+
+def test_too_many_parameters_are_told_by_field_size_and_limit_and_not_by_their_values():
+    plan = decide_run(a_view(run=a_run({"flow": {**FLOW, "parameters": {"x": "y" * 2**20}}})), NOW)
+    assert [a for a in (*chain(*plan.first), *plan.actions) if isinstance(a, Create)] == []
+    message = plan.status.conditions[0].message
+    assert "spec.flow.parameters has 1025 KiB as JSON, the limit is 512 KiB" in message
+    assert "yy" not in message

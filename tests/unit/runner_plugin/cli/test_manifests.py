@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,34 +79,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         manifests.read(str(tmp_path / "binary"))
 
 
-@pytest.mark.parametrize(
-    ("assignment", "value"),
-    [
-        ("x=3", 3),
-        ("x=true", True),
-        ('x=["a", 1]', ["a", 1]),
-        ("x=2026-11-22", "2026-11-22"),
-        ("x=a=b", "a=b"),
-        ("x=", ""),
-    ],
-)
-def test_a_parameter_is_json_or_else_a_string(assignment: str, value: object) -> None:
-    run = manifests.parse(RUN, "f.yaml").flow_run
-    manifests.set_parameters(run, [assignment])
-    assert run["spec"]["flow"]["parameters"] == {"x": value}
-
-
-@pytest.mark.parametrize("assignment", ["x", "=3"])
-def test_a_parameter_without_name_or_value_is_refused(assignment: str) -> None:
-    with pytest.raises(Problem, match="write it as NAME=VALUE"):
-        manifests.set_parameters(manifests.parse(RUN, "f.yaml").flow_run, [assignment])
-
-
-@pytest.mark.parametrize("spec", ["spec:", "spec: {flow: []}", "spec: {flow: {parameters: 3}}"])
-def test_a_parameter_of_a_flow_run_that_can_have_none_is_refused(spec: str) -> None:
-    run = manifests.parse(RUN.replace("spec: {flow: {entrypoint: 'f.py:f'}}", spec), "f.yaml").flow_run
-    with pytest.raises(Problem, match="of the FlowRun is not an object"):
-        manifests.set_parameters(run, ["x=3"])
+def test_json_is_read_as_json_and_not_as_a_dialect_of_yaml() -> None:
+    run = {"apiVersion": "flowrun.dev/v1alpha1", "kind": "FlowRun", "metadata": {"name": "etl"}}
+    run["spec"] = {"flow": {"parameters": {"x": "\N{CAT}\x7f\t/ \x85"}}}
+    for text in (json.dumps(run), json.dumps(run, ensure_ascii=False, indent="\t")):
+        assert manifests.parse(text, "f.json").flow_run == run
 
 
 def test_another_name_takes_the_place_of_a_generated_one() -> None:

@@ -1,0 +1,52 @@
+"""The flow's parameters on their way to the driver: as a file from a Secret of the attempt, exactly as written.
+
+Not in its environment: Kubernetes changes `$$` and `$(NAME)` there, Linux starts no process with a variable over
+128 KiB, and whoever may read Jobs or pods would read them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flowrun_operator.api.common import SecretKey
+from flowrun_operator.api.flowrun import FlowRun
+from flowrun_operator.api.naming import own_name
+from flowrun_operator.build.pod import env
+from flowrun_operator.build.secrets import PARAMETERS_IN_SECRET
+from flowrun_operator.engines import HostParts
+
+_FOLDER = "/flowrun/parameters"
+_VOLUME = "flowrun-parameters"
+# To be read by the pod's own group alone, which `fsGroup` is.
+_MODE = 0o440
+# Not JSON: a driver that does not know of the file must not call the flow with its defaults.
+_ELSEWHERE = "in the file FLOWRUN_PARAMETERS_FILE, of which this version of prefect-flowrun does not know"
+
+
+def parameters_json(run: FlowRun) -> str:
+    """Return the parameters as they are stored and measured: compact, in ASCII; empty if there are none.
+
+    Prefect's server measures them in the same way.
+    """
+    given = run.spec.flow.parameters
+    return json.dumps(given, separators=(",", ":")) if given else ""
+
+
+def parameters_secret(run: FlowRun, attempt: int) -> SecretKey | None:
+    """Return where an attempt's parameters are; None: there are none."""
+    if not run.spec.flow.parameters:
+        return None
+    name = own_name(run.metadata.name, attempt, "parameters", run.metadata.uid)
+    return SecretKey(name=name, key=PARAMETERS_IN_SECRET)
+
+
+def parameters_parts(run: FlowRun, attempt: int) -> HostParts:
+    """Return what the driver's container needs to read them."""
+    where = parameters_secret(run, attempt)
+    if where is None:
+        return HostParts(env=env(FLOWRUN_PARAMETERS="{}"))
+    told = env(FLOWRUN_PARAMETERS=_ELSEWHERE, FLOWRUN_PARAMETERS_FILE=f"{_FOLDER}/{where.key}")
+    source: dict[str, Any] = {"secretName": where.name, "defaultMode": _MODE}
+    mount = {"name": _VOLUME, "mountPath": _FOLDER, "readOnly": True}
+    return HostParts(env=told, volumes=[{"name": _VOLUME, "secret": source}], mounts=[mount])
