@@ -188,27 +188,6 @@ def test_resources_of_the_run_replace_the_defaults():
     assert main_of(job_of(own, defaults=defaults))["resources"] == {"limits": {"memory": "2Gi"}}
 
 
-@pytest.mark.parametrize(
-    ("source", "volume"),
-    [
-        ({"configMap": "code"}, {"name": "source", "configMap": {"name": "code"}}),
-        (
-            {"persistentVolumeClaim": "code"},
-            {"name": "source", "persistentVolumeClaim": {"claimName": "code", "readOnly": True}},
-        ),
-    ],
-)
-def test_the_source_is_mounted_read_only_and_is_the_working_directory(source, volume):
-    job = job_of({"flow": {"entrypoint": "etl.py:etl", "source": source}})
-    assert volume in pod_of(job)["volumes"]
-    assert {"name": "source", "mountPath": "/flowrun/source", "readOnly": True} in main_of(job)["volumeMounts"]
-    assert main_of(job)["workingDir"] == "/flowrun/source"
-
-
-def test_without_a_source_the_images_working_directory_counts():
-    assert "workingDir" not in main_of(job_of())
-
-
 def test_pod_options_reach_the_pod():
     driver = {
         "nodeSelector": {"disk": "ssd"},

@@ -29,7 +29,7 @@ def test_the_job_is_told_what_to_say_and_has_the_runs_own_key_by_reference():
     job = job_of()
     (container,) = job["spec"]["template"]["spec"]["containers"]
     env = {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
-    assert container["command"] == ["python", "-m", "prefect_flowrun.report_end"]
+    assert container["command"] == ["python", "-P", "-m", "prefect_flowrun.report_end"]
     assert container["image"] == "flows:1"
     assert env["FLOWRUN_IDEMPOTENCY_KEY"] == f"flowrun-{RUN_UID}"
     assert env["FLOWRUN_ATTEMPT"] == "2"

@@ -50,7 +50,7 @@ def test_the_operators_defaults_are_filled_in_where_the_user_says_nothing():
 def test_the_coordinators_process_is_told_what_a_driver_would_be(idle, told):
     pod = coordinator_pod(cluster(idle))
     env = env_of(pod)
-    assert main_of(pod)["command"] == ["python", "-m", "prefect_flowrun.coordinator"]
+    assert main_of(pod)["command"] == ["python", "-P", "-m", "prefect_flowrun.coordinator"]
     (contract,) = [ClusterContract.model_validate(c) for c in json.loads(env["FLOWRUN_CLUSTERS"])]
     assert (contract.name, contract.task_cluster, contract.port) == ("lab", "lab", 8786)
     assert (env["FLOWRUN_CLUSTER"], env.get("FLOWRUN_IDLE_SECONDS")) == ("lab", told)

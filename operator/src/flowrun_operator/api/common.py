@@ -134,6 +134,20 @@ class PrefectOptions(ApiModel):
     api_key_secret: SecretKey | None = None
 
 
+class FlowSource(ApiModel):
+    """Where the flow's code comes from when it is not in the image: exactly one of these."""
+
+    config_map: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        description="ConfigMap whose keys are files; source.tar.gz and source.zip are unpacked.",
+    )
+    persistent_volume_claim: str | None = Field(
+        None, min_length=1, max_length=253, description="PersistentVolumeClaim, mounted read-only."
+    )
+
+
 class Engine(StrEnum):
     """Which system runs the tasks of a cluster."""
 

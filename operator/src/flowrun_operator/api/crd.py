@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from flowrun_operator.api import clusters, flowrun, taskcluster
 from flowrun_operator.api.constants import GROUP, VERSION
+from flowrun_operator.api.rules import SOURCE_RULES
 
 _DROPPED = {"title", "discriminator", "$defs"}
 
@@ -138,7 +139,7 @@ def flowrun_crd() -> dict[str, Any]:
     """Return the CRD of FlowRun."""
     spec = structural(flowrun.FlowRunSpec)
     spec["x-kubernetes-validations"] = flowrun.SPEC_RULES
-    spec["properties"]["flow"]["properties"]["source"]["x-kubernetes-validations"] = flowrun.SOURCE_RULES
+    spec["properties"]["flow"]["properties"]["source"]["x-kubernetes-validations"] = SOURCE_RULES
     spec["properties"]["deletionPolicy"]["x-kubernetes-validations"] = flowrun.DELETION_RULES
     cluster = spec["properties"]["clusters"]["items"]
     cluster["x-kubernetes-validations"] = clusters.CLUSTER_RULES
@@ -166,6 +167,7 @@ def taskcluster_crd() -> dict[str, Any]:
     spec = structural(taskcluster.TaskClusterSpec)
     spec["x-kubernetes-validations"] = taskcluster.SPEC_RULES
     spec["properties"]["workers"]["x-kubernetes-validations"] = taskcluster.WORKERS_RULES
+    spec["properties"]["source"]["x-kubernetes-validations"] = SOURCE_RULES
     return _crd(
         kind="TaskCluster",
         plural="taskclusters",

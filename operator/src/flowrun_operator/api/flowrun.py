@@ -12,6 +12,7 @@ from flowrun_operator.api.common import (
     ApiModel,
     Condition,
     Engine,
+    FlowSource,
     Metadata,
     OpaqueObject,
     PodMetadata,
@@ -33,15 +34,6 @@ class TaskRunnerRedirect(StrEnum):
     NONE = "None"
 
 
-class FlowSource(ApiModel):
-    """Where the flow's code comes from when it is not in the image: exactly one of these."""
-
-    config_map: str | None = Field(None, min_length=1, max_length=253, description="ConfigMap whose keys are files.")
-    persistent_volume_claim: str | None = Field(
-        None, min_length=1, max_length=253, description="PersistentVolumeClaim mounted read-only."
-    )
-
-
 class FlowRef(ApiModel):
     """The flow and its parameters."""
 
@@ -52,7 +44,9 @@ class FlowRef(ApiModel):
         description="file.py:function (relative to the source, or the image's directory) or package.module.function.",
     )
     parameters: OpaqueObject | None = Field(None, description="Parameters of the flow, validated by Prefect.")
-    source: FlowSource | None = None
+    source: FlowSource | None = Field(
+        None, description="Code and files of the flow, on driver and workers alike. Default: they are in the image."
+    )
 
 
 class RetryPolicy(ApiModel):
@@ -218,13 +212,6 @@ DELETION_RULES = [
         "rule": "!has(self.keepSeconds) || self.type == 'KeepOnFailure'",
         "message": "keepSeconds has a meaning only with type KeepOnFailure",
         "fieldPath": ".keepSeconds",
-    }
-]
-
-SOURCE_RULES = [
-    {
-        "rule": "has(self.configMap) != has(self.persistentVolumeClaim)",
-        "message": "exactly one of configMap and persistentVolumeClaim must be set",
     }
 ]
 

@@ -1,5 +1,12 @@
 """CEL rules that both kinds use."""
 
+SOURCE_RULES = [
+    {
+        "rule": "has(self.configMap) != has(self.persistentVolumeClaim)",
+        "message": "exactly one of configMap and persistentVolumeClaim must be set",
+    }
+]
+
 
 def immutable(field: str, advice: str = "") -> dict[str, str]:
     """Return the rule that a field of the spec keeps its value, or its absence.

@@ -16,6 +16,7 @@ from flowrun_operator.api.common import (
     ApiModel,
     Condition,
     Engine,
+    FlowSource,
     Metadata,
     OpaqueObject,
     PodMetadata,
@@ -65,7 +66,7 @@ class TaskClusterWorkers(WorkerOptions):
 
 
 class TaskClusterSpec(ApiModel):
-    """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port and managedBy are immutable."""
+    """The wanted cluster. `workers.replicas` is scaled; engine, flowRun, port, source and managedBy are immutable."""
 
     engine: Engine
     flow_run: FlowRunRef | None = Field(None, description="Absent: a standalone cluster with a coordinator of its own.")
@@ -80,6 +81,9 @@ class TaskClusterSpec(ApiModel):
         default_factory=PodMetadata, description="Labels and annotations of every pod of the cluster."
     )
     pod_security_context: PodSecurity | None = Field(None, description="As whom every pod of the cluster runs.")
+    source: FlowSource | None = Field(
+        None, description="Code and files of the flow, on workers and coordinator. Default: they are in the image."
+    )
     coordinator: PodOptions = Field(default_factory=PodOptions, description="Standalone: the coordinator's pod.")
     workers: TaskClusterWorkers = Field(default_factory=TaskClusterWorkers)
     prefect: PrefectOptions = Field(default_factory=PrefectOptions)
@@ -133,7 +137,7 @@ class TaskCluster(ApiModel):
     status: TaskClusterStatus = Field(default_factory=TaskClusterStatus)
 
 
-SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "managedBy")]
+SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "source", "managedBy")]
 
 # Checked for the scale subresource too: nobody gets past the bound.
 WORKERS_RULES = [

@@ -16,7 +16,9 @@ from flowrun_operator.build.volumes import Volumes, beside_users
 _OUR_USER = PodSecurity(run_as_user=10001, run_as_group=10001, fs_group=10001)
 _TMP = {"name": "tmp", "emptyDir": {}}
 _TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108
-SOURCE_PATH = "/flowrun/source"
+# -P: not with the working directory first on the path. There the flow's files are, and one of them may be named as a
+# module that our processes import; they put the folder on the path once they have imported what they need.
+PYTHON = ("python", "-P", "-m")
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults:
             image_pull_secrets=run.spec.image_pull_secrets,
             pod_metadata=run.spec.pod_metadata,
             pod_security_context=run.spec.pod_security_context or defaults.pod_security_context,
+            source=run.spec.flow.source,
             workers=_workers(run, cluster, defaults),
             prefect=prefect_options(run, attempt, defaults),
             token_secret=ray_token(run, attempt) if cluster.engine is Engine.RAY else None,

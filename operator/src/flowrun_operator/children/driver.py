@@ -10,9 +10,10 @@ from flowrun_operator.api.constants import LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_operator.api.flowrun import FlowRun, TaskRunnerRedirect
 from flowrun_operator.api.naming import attempt_name
 from flowrun_operator.build.labels import labels, owner
-from flowrun_operator.build.pod import SOURCE_PATH, PodParts, env, pod_template
+from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.build.quantities import total
+from flowrun_operator.build.source import source_parts
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.children.belongings import account, prefect_options, ray_token
 from flowrun_operator.children.clusters import contracts, count, port_of
@@ -76,7 +77,7 @@ def driver_resources(run: FlowRun, defaults: Defaults) -> Resources | None:
 
 
 def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str, str]) -> PodParts:
-    volumes, mounts = _source(run)
+    source = source_parts(run.spec.flow.source)
     resources = driver_resources(run, defaults)
     host = _coordinators(run, attempt, resources)
     parameters = parameters_parts(run, attempt)
@@ -93,9 +94,9 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
     )
     ports = [port_of(run, index) for index in range(len(run.spec.clusters))]
     return PodParts(
-        command=["python", "-m", "prefect_flowrun.driver"],
+        command=[*PYTHON, "prefect_flowrun.driver"],
         default_env=run.spec.env or [],
-        env=[*contract, *parameters.env, *host.env, *prefect_env(prefect_options(run, attempt, defaults))],
+        env=[*contract, *source.env, *parameters.env, *host.env, *prefect_env(prefect_options(run, attempt, defaults))],
         image=run.spec.image or defaults.image,
         labels=all_labels,
         grace_s=DRIVER_GRACE_S,
@@ -105,10 +106,10 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
         pull_secrets=run.spec.image_pull_secrets,
         resources=resources,
         ports=[{"name": f"scheduler-{index}", "containerPort": port} for index, port in enumerate(ports)],
-        working_dir=SOURCE_PATH if run.spec.flow.source else None,
+        working_dir=source.working_dir,
         account=account(run, attempt),
-        volumes=[*volumes, *parameters.volumes, *host.volumes],
-        mounts=[*mounts, *parameters.mounts, *host.mounts],
+        volumes=[*source.volumes, *parameters.volumes, *host.volumes],
+        mounts=[*source.mounts, *parameters.mounts, *host.mounts],
     )
 
 
@@ -122,15 +123,3 @@ def _coordinators(run: FlowRun, attempt: int, resources: Resources | None) -> Ho
         volumes=[volume for part in parts for volume in part.volumes],
         mounts=[mount for part in parts for mount in part.mounts],
     )
-
-
-def _source(run: FlowRun) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    source = run.spec.flow.source
-    if source is None:
-        return [], []
-    if source.config_map:
-        volume: dict[str, Any] = {"name": "source", "configMap": {"name": source.config_map}}
-    else:
-        claim = {"claimName": source.persistent_volume_claim, "readOnly": True}
-        volume = {"name": "source", "persistentVolumeClaim": claim}
-    return [volume], [{"name": "source", "mountPath": SOURCE_PATH, "readOnly": True}]

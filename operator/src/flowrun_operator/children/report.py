@@ -14,7 +14,7 @@ from flowrun_operator.api.constants import MAIN_CONTAINER, ROLE_REPORT
 from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.naming import idempotency_key, report_name
 from flowrun_operator.build.labels import labels, owner
-from flowrun_operator.build.pod import PodParts, env, pod_template
+from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.children.belongings import prefect_options
 from flowrun_operator.children.driver import driver_resources
@@ -52,7 +52,7 @@ def report_job(run: FlowRun, attempt: int, defaults: Defaults, type_: str, messa
         HOME="/tmp",  # noqa: S108
     )
     parts = PodParts(
-        command=["python", "-m", "prefect_flowrun.report_end"],
+        command=[*PYTHON, "prefect_flowrun.report_end"],
         default_env=run.spec.env or [],
         env=[*told, *prefect_env(prefect_options(run, attempt, defaults))],
         image=run.spec.image or defaults.image,

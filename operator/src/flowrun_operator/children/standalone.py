@@ -10,10 +10,11 @@ from flowrun_operator.api.constants import ROLE_COORDINATOR
 from flowrun_operator.api.naming import coordinator_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner, with_users
-from flowrun_operator.build.pod import PodParts, env, pod_template
+from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
 from flowrun_operator.build.quantities import total
 from flowrun_operator.build.secrets import secret
+from flowrun_operator.build.source import source_parts
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
@@ -76,6 +77,7 @@ def coordinator_pod(cluster: TaskCluster) -> dict[str, Any]:
 def _parts(cluster: TaskCluster) -> PodParts:
     spec = cluster.spec
     host = ENGINES[spec.engine].host(effective_resources(spec.coordinator), 1, token_secret(cluster))
+    source = source_parts(spec.source)
     contract = env(
         FLOWRUN_NAMESPACE=cluster.metadata.namespace,
         FLOWRUN_CLUSTERS=json.dumps([_contract(cluster).model_dump(by_alias=True)]),
@@ -84,8 +86,8 @@ def _parts(cluster: TaskCluster) -> PodParts:
         HOME="/tmp",  # noqa: S108
     )
     return PodParts(
-        command=["python", "-m", "prefect_flowrun.coordinator"],
-        env=[*contract, *host.env, *prefect_env(spec.prefect)],
+        command=[*PYTHON, "prefect_flowrun.coordinator"],
+        env=[*contract, *source.env, *host.env, *prefect_env(spec.prefect)],
         image=spec.image or "",
         labels=cluster_labels(cluster, ROLE_COORDINATOR),
         grace_s=_GRACE_S,
@@ -94,8 +96,9 @@ def _parts(cluster: TaskCluster) -> PodParts:
         pull_policy=spec.image_pull_policy,
         pull_secrets=spec.image_pull_secrets,
         ports=[{"name": "scheduler", "containerPort": spec.coordinator_port}],
-        volumes=host.volumes,
-        mounts=host.mounts,
+        working_dir=source.working_dir,
+        volumes=[*source.volumes, *host.volumes],
+        mounts=[*source.mounts, *host.mounts],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flowrun_operator.api.common import Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.pod import env
+from flowrun_operator.build.pod import PYTHON, env
 from flowrun_operator.build.quantities import GPU, in_bytes, limit, value
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.engines.base import HostParts
@@ -66,7 +66,7 @@ class DaskBuilder:
 def _command(cluster: TaskCluster, name: str) -> list[str]:
     # `python -m`, not the `dask` command: that imports every installed plugin of the command line (0.5 s and more).
     workers = cluster.spec.workers
-    command = ["python", "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
+    command = [*PYTHON, "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard"]
     command += ["--dashboard-address", f":{READY_PORT}", "--nthreads", str(workers.threads), "--name", name]
     command += ["--memory-limit", _memory_limit(cluster)]
     command += ["--death-timeout", str(cluster.spec.startup_deadline_seconds)]

@@ -12,7 +12,7 @@ from typing import Any
 from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.build.pod import env, from_field, from_secret
+from flowrun_operator.build.pod import PYTHON, env, from_field, from_secret
 from flowrun_operator.build.quantities import in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET
 from flowrun_operator.build.template import effective_resources
@@ -137,7 +137,7 @@ def _command(cluster: TaskCluster, index: int, cpus: int, store_bytes: int) -> l
     spec = cluster.spec
     offers = offered(spec.workers)
     gpus = offers.pop("GPU", 0)
-    command = ["python", "-m", "prefect_flowrun.engines.ray_worker"]
+    command = [*PYTHON, "prefect_flowrun.engines.ray_worker"]
     command += ["--address", f"{cluster.metadata.name}:{spec.coordinator_port}", "--num-cpus", str(cpus)]
     command += ["--num-gpus", str(gpus)] if gpus else []
     command += ["--resources", json.dumps(offers)] if offers else []

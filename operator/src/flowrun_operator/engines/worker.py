@@ -11,6 +11,7 @@ from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner
 from flowrun_operator.build.pod import PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
+from flowrun_operator.build.source import source_parts
 
 # Where a worker answers GET /ready with 200 once its coordinator knows it.
 READY_PORT = 8790
@@ -62,9 +63,10 @@ def _parts(cluster: TaskCluster, process: WorkerProcess) -> PodParts:
         FLOWRUN_CLUSTER=ref.cluster if ref else cluster.metadata.name,
         HOME="/tmp",  # noqa: S108
     )
+    source = source_parts(spec.source)
     return PodParts(
         command=process.command,
-        env=[*contract, *process.env, *prefect_env(spec.prefect)],
+        env=[*contract, *source.env, *process.env, *prefect_env(spec.prefect)],
         image=spec.image or "",
         labels=cluster_labels(cluster, ROLE_WORKER),
         grace_s=_WORKER_GRACE_S,
@@ -76,6 +78,7 @@ def _parts(cluster: TaskCluster, process: WorkerProcess) -> PodParts:
         # For the status only; nothing waits for it. 1 s is the shortest period there is.
         readiness_probe={"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 3},
         default_env=process.default_env,
-        volumes=process.volumes,
-        mounts=process.mounts,
+        working_dir=source.working_dir,
+        volumes=[*source.volumes, *process.volumes],
+        mounts=[*source.mounts, *process.mounts],
     )

@@ -57,7 +57,7 @@ def test_a_worker_fits_pod_security_restricted_and_gets_no_token_of_kubernetes()
 
 def test_a_worker_is_our_launcher_that_finds_the_head_through_the_service():
     pod = worker(index=3, startupDeadlineSeconds=77)
-    assert main_of(pod)["command"][:3] == ["python", "-m", "prefect_flowrun.engines.ray_worker"]
+    assert main_of(pod)["command"][:4] == ["python", "-P", "-m", "prefect_flowrun.engines.ray_worker"]
     assert argument(pod, "--address") == "etl-1-default:6389"
     assert argument(pod, "--name") == pod["metadata"]["name"] == "etl-1-default-w-3"
     assert argument(pod, "--death-timeout") == "77"
