@@ -21,9 +21,6 @@ RESULT_LIMIT_BYTES = 4096
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 # Of the flow's parameters as compact JSON in ASCII. Prefect's server stores no more by default.
 PARAMETERS_LIMIT_BYTES = 512 * 2**10
-# Where they are if not in FLOWRUN_PARAMETERS: Kubernetes changes `$$` and `$(NAME)` in variables, and Linux starts no
-# process with one over 128 KiB.
-PARAMETERS_FILE = "FLOWRUN_PARAMETERS_FILE"
 
 
 class ContractError(ValueError):
@@ -160,8 +157,8 @@ class DriverEnvironment(_Model):
         for field in cls.model_fields:
             variable = _variable(field)
             raw = env.get(variable)
-            if field == "parameters" and (file := env.get(PARAMETERS_FILE)):
-                variable, raw = PARAMETERS_FILE, _read(PARAMETERS_FILE, file)
+            if field == "parameters" and (file := env.get(environment.PARAMETERS_FILE)):
+                variable, raw = environment.PARAMETERS_FILE, _read(environment.PARAMETERS_FILE, file)
             if not raw:
                 continue
             values[field] = _from_json(variable, raw) if field in ("parameters", "clusters") else raw

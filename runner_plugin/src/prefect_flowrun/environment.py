@@ -11,6 +11,8 @@ POD_IP = "FLOWRUN_POD_IP"
 # What the driver runs, and where its result goes; see `contract`.
 ENTRYPOINT = "FLOWRUN_ENTRYPOINT"
 PARAMETERS = "FLOWRUN_PARAMETERS"
+# Before PARAMETERS: Kubernetes changes `$$` and `$(NAME)` in variables, and Linux takes none over 128 KiB.
+PARAMETERS_FILE = "FLOWRUN_PARAMETERS_FILE"
 TASK_RUNNERS = "FLOWRUN_TASK_RUNNERS"
 CLUSTERS = "FLOWRUN_CLUSTERS"
 TERMINATION_LOG = "FLOWRUN_TERMINATION_LOG"
@@ -34,3 +36,7 @@ IDLE_SECONDS = "FLOWRUN_IDLE_SECONDS"
 RAY_AGENTS = "FLOWRUN_RAY_AGENTS"
 # Set where the spec has no memory limit: Ray nodes plan with the one that their container has.
 RAY_FIT_STORE = "FLOWRUN_RAY_FIT_STORE"
+
+# The flow's code and files, mounted read-only, and the folder that they are worked with in; see `source`.
+SOURCE = "FLOWRUN_SOURCE"
+WORK = "FLOWRUN_WORK"

@@ -22,6 +22,8 @@ from prefect_server import PrefectServer, free_port, running_server
 FLOWS = Path(__file__).parent / "flows"
 Process = subprocess.Popen[bytes] | Forked
 RUN_S = 240
+# What the operator tells workers too.
+_FOLDERS = ("FLOWRUN_SOURCE", "FLOWRUN_WORK")
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +132,7 @@ def drive(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Driver]:
             "FLOWRUN_TERMINATION_LOG": str(tmp_path / f"result-{number}"),
             **environment,
         }
-        start_worker = functools.partial(_start_worker, {**env, **(worker_environment or {})}, tmp_path, fresh)
+        start_worker = functools.partial(_start_worker, {**env, **(worker_environment or {})}, tmp_path, cwd, fresh)
         started = [start_worker(contract) for contract in contracts for _ in range(workers)]
         log = tmp_path / f"driver-{number}.log"
         log.touch()
@@ -175,12 +177,14 @@ def _start(module: str, *args: str, cwd: Path, env: dict[str, str], log: Path, f
     if not fresh:
         return Forked(module, *args, cwd=cwd, env=env, log=log)
     with log.open("ab") as output:
-        command = [sys.executable, "-m", module, *args]
+        command = [sys.executable, "-P", "-m", module, *args]
         return subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=output)
 
 
-def _start_worker(driver_env: dict[str, str], folder: Path, fresh: bool, contract: dict[str, Any]) -> Process:
-    env = {key: value for key, value in driver_env.items() if not key.startswith("FLOWRUN_")}
+def _start_worker(
+    driver_env: dict[str, str], folder: Path, cwd: Path, fresh: bool, contract: dict[str, Any]
+) -> Process:
+    env = {key: value for key, value in driver_env.items() if not key.startswith("FLOWRUN_") or key in _FOLDERS}
     env["DASK_SCHEDULER_ADDRESS"] = contract["address"]
     routes = ["prefect_flowrun.engines.dask_http", "distributed.http.health"]
     env["DASK_DISTRIBUTED__WORKER__HTTP__ROUTES"] = json.dumps(routes)
@@ -192,7 +196,4 @@ def _start_worker(driver_env: dict[str, str], folder: Path, fresh: bool, contrac
     command += ["--nthreads", "1", "--resources", "CPU=1", "--memory-limit", "0", "--name", name]
     command += ["--death-timeout", "200", "--local-directory", str(folder / "dask")]
     command += ["--preload", "prefect_flowrun.engines.dask_worker"]
-    # Not where the flow's files are: on a cluster the worker does not have them either.
-    home = folder / "worker"
-    home.mkdir(exist_ok=True)
-    return _start(*command, cwd=home, env=env, log=folder / f"worker-{name}.log", fresh=fresh)
+    return _start(*command, cwd=cwd, env=env, log=folder / f"worker-{name}.log", fresh=fresh)

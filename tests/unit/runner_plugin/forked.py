@@ -71,7 +71,8 @@ def _run(args: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path, pyth
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.path[:] = [str(cwd), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep)), *python_path]
+    # As `python -P` does, by which the pods' processes are started.
+    sys.path[:] = [*filter(None, env.get("PYTHONPATH", "").split(os.pathsep)), *python_path]
     _read_settings_again()
     assert "prefect_flowrun" not in sys.modules, "it would have another process's environment"
     sys.argv[:] = args

@@ -21,6 +21,7 @@ from prefect_flowrun import environment, pid1
 from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG, ClusterContract, ContractError, clusters_from_env
 from prefect_flowrun.coordinator.children import STOP_GRACE_S, EngineMissingError, command
 from prefect_flowrun.engines.idle import IDLE_EXIT_CODE
+from prefect_flowrun.source import work_folder
 
 
 def main() -> NoReturn:
@@ -30,7 +31,8 @@ def main() -> NoReturn:
     try:
         cluster = contract(os.environ)
         argv, settings = command(cluster)
-    except (ContractError, EngineMissingError) as error:
+        work_folder.prepare()
+    except (ContractError, EngineMissingError, work_folder.SourceError) as error:
         sys.exit(f"[flowrun] {error}")
     child = subprocess.Popen(argv, env={**os.environ, **settings}, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda number, frame: _stop(child, number, frame))

@@ -25,6 +25,7 @@ from prefect_flowrun.contract import (
 )
 from prefect_flowrun.coordinator.children import Coordinators, EngineMissingError
 from prefect_flowrun.driver.shutdown import Cause, Shutdown, Terminated
+from prefect_flowrun.source import work_folder
 
 if TYPE_CHECKING:
     from prefect_flowrun.driver.attempt import Attempt
@@ -57,24 +58,27 @@ class Driver:
         self._finish(result)
 
     def _run(self) -> Result:
-        missing = self._start_coordinators()
+        problem = self._start_coordinators()
         startup_timeline.mark("coordinators started")
         self._attempt = _new_attempt(self._env, self._shutdown, self._coordinators)
         startup_timeline.mark("prefect imported")
-        if missing:
-            return self._attempt.refuse(Reason.CLUSTER_STARTUP_FAILED, missing)
+        if problem:
+            return self._attempt.refuse(*problem)
         result = self._attempt.run()
         if result.type is not ResultType.COMPLETED and (lost := self._coordinators.check()):
             # The flow saw the loss as some error of the engine's; say what really happened.
             return self._crash(Cause(Reason.COORDINATOR_LOST, lost))
         return result
 
-    def _start_coordinators(self) -> str | None:
-        """Start them; say what this image lacks, if it lacks something: no other attempt would find it."""
+    def _start_coordinators(self) -> tuple[Reason, str] | None:
+        """Start them, and fill the working folder meanwhile; say what no other attempt would find better."""
         try:
             self._coordinators.start(self._env.clusters)
+            work_folder.prepare()
         except EngineMissingError as error:
-            return str(error)
+            return Reason.CLUSTER_STARTUP_FAILED, str(error)
+        except work_folder.SourceError as error:
+            return Reason.FLOW_LOAD_FAILED, str(error)
         return None
 
     def _cause_of(self, error: BaseException) -> Cause:

@@ -13,6 +13,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect_flowrun.clusters.kubernetes import ScaleError
@@ -64,6 +65,12 @@ class Connection:
     def ends_with_process(self) -> bool:
         """Whether the cluster is the run's own, which goes with the driver; others count their users."""
         return self.cluster is not None and not self.cluster.name.startswith(standalone_cluster.PREFIX)
+
+    def sent_folder(self) -> Path | None:
+        """Return the folder that must be sent to the workers, None where they have what this process has."""
+        if self.cluster is None or not self.cluster.name.startswith(standalone_cluster.PREFIX):
+            return None
+        return standalone_cluster.code_folder()
 
     def count_with(self, counts: Counts) -> None:
         """Have the tasks of a session counted as this connection's, for as long as the session lives.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from prefect_flowrun import environment
 from prefect_flowrun.contract import ClusterContract
@@ -15,6 +18,14 @@ DEFAULT_TIMEOUT_S = 60
 
 class NotReachableError(RuntimeError):
     """The cluster can't be reached from here; the message says how it could."""
+
+
+def code_folder() -> Path:
+    """Return the folder of this process's flow: that of its script, else the working directory (notebooks, drivers)."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script and script.endswith(".py") and environment.ENTRYPOINT not in os.environ:
+        return Path(script).absolute().parent
+    return Path.cwd()
 
 
 def contract(cluster: str, engine: str, address: str | None, env: Mapping[str, str]) -> ClusterContract:

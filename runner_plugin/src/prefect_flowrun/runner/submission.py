@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,9 +22,10 @@ from prefect_flowrun.engines.needs import needs_of
 from prefect_flowrun.records import task_run
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
-from prefect_flowrun.wire import flow_modules, versions
+from prefect_flowrun.wire import by_value, versions
 from prefect_flowrun.wire.context import Contexts
-from prefect_flowrun.wire.packer import Packed, Packer
+from prefect_flowrun.wire.flow_code import FlowCode
+from prefect_flowrun.wire.packer import Packer
 
 if TYPE_CHECKING:
     import logging
@@ -85,7 +85,9 @@ class Session:
             contexts=Contexts(with_secrets=with_secrets),
             tasks=connection.tasks,
             large=large,
+            code=FlowCode(connection.sent_folder()),
         )
+        by_value.register()
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
         self._outstanding: dict[UUID, _Outstanding] = {}
         self._cancelled: dict[UUID, _Outstanding] = {}
@@ -119,7 +121,7 @@ class Session:
             self._flow_run = flow.flow_run
             self._context = copy_context()
         task_run_id = _new_id()
-        packed = self._pack(partial(self._packer.pack, task, task_run_id, parameters, wait_for, dependencies))
+        packed = self._packer.pack(task, task_run_id, parameters, wait_for, dependencies)
         startup_timeline.mark("first task packed")
         call = Call(
             key=f"{task.name}-{task_run_id}",
@@ -199,26 +201,6 @@ class Session:
         state: State[Any] = Crashed(message=message)
         record = partial(task_run.record_loss, outstanding.task, task_run_id, self._flow_run, state)
         self._repairs.submit(context.run, record)  # it waits for Prefect
-
-    def _pack(self, pack: Callable[[], Packed]) -> Packed:
-        """Pickle with the flow's own modules by value; by reference if something in them can't be pickled."""
-        modules = flow_modules.flow_modules()
-        modules.register()
-        try:
-            return pack()
-        # A lock or a connection at module level, say. cloudpickle raises TypeError for most, by no rule.
-        except (TypeError, PicklingError, AttributeError) as error:
-            if not modules.withdraw():
-                raise
-            try:
-                packed = pack()
-            except Exception:
-                modules.reinstate()  # they were not to blame
-                raise error from None
-            self._logger.warning(
-                "The flow's own modules must be installed on the workers; they can't travel: %s", error
-            )
-            return packed
 
 
 # uuid4() asks the kernel, and gives the interpreter away to the engine's own thread each time: a quarter of a submit.

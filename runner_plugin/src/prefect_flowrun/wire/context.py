@@ -14,13 +14,14 @@ from enum import Enum
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-import cloudpickle
 from prefect import context as prefect_context
 from prefect.context import FlowRunContext, SettingsContext, TagsContext, TaskRunContext, serialize_context
 from prefect.flows import Flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.tasks import Task
 
+from prefect_flowrun.wire import by_value
+from prefect_flowrun.wire.pickler import dumps, is_named
 from prefect_flowrun.wire.shared_blobs import Blob
 
 # Enough for a flow that changes tags in a loop, or whose tasks are many.
@@ -98,8 +99,7 @@ class Contexts:
             if not self._with_secrets and isinstance(settings.get("api"), dict):
                 for name in _SECRETS:
                     settings["api"].pop(name, None)
-        data: bytes = cloudpickle.dumps(serialized)
-        return data
+        return dumps(serialized)
 
 
 class Tasks:
@@ -118,17 +118,20 @@ class Tasks:
         """
         captured = _captured(task.fn)
         if not all(isinstance(each, _UNCHANGING) for each in captured):
-            return Blob(cloudpickle.dumps(task))
-        return self._cache.get((task, *vars(task).values(), *captured), lambda: cloudpickle.dumps(task))
+            return Blob(dumps(task))
+        return self._cache.get((task, *vars(task).values(), *captured), lambda: dumps(task))
 
 
 def _captured(function: Any) -> list[Any]:
-    """List what a function's pickle captures of its surroundings: closure, globals, defaults."""
+    """List what a function's pickle captures of its surroundings: closure and defaults, globals if it has no module."""
     if not isinstance(function, FunctionType):
         return [function]  # an object that can be called: who knows
+    if is_named(function):
+        return []
     parts = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    surroundings = function.__globals__
-    parts.extend(surroundings[name] for name in _names(function.__code__) if name in surroundings)
+    if by_value.travels(function.__module__):
+        surroundings = function.__globals__
+        parts.extend(surroundings[name] for name in _names(function.__code__) if name in surroundings)
     for cell in function.__closure__ or ():
         try:
             parts.append(cell.cell_contents)

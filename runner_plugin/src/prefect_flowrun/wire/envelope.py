@@ -21,6 +21,8 @@ class Envelope:
     call: bytes
     large: dict[str, int]
     lost_task_retries: int | None
+    code: tuple[tuple[str, ...], int | None, int | None]
+    """Where modules are; blobs of the flow's folder and of what it has changed in modules, if there are any."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import cloudpickle
 from prefect.context import AssetContext, FlowRunContext
 from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import BaseAnnotation
@@ -24,7 +23,9 @@ from prefect.utilities.engine import collect_task_run_inputs_sync
 
 from prefect_flowrun.wire.context import Contexts, Tasks
 from prefect_flowrun.wire.envelope import Envelope
+from prefect_flowrun.wire.flow_code import FlowCode
 from prefect_flowrun.wire.large_parameters import LargeValues
+from prefect_flowrun.wire.pickler import Pickler
 from prefect_flowrun.wire.resolved_futures import arrived_future, upstream_future
 from prefect_flowrun.wire.shared_blobs import Blob, Manifest, Shelf
 
@@ -75,9 +76,9 @@ class Upstream:
         return arrived_future, (future.task_run_id, future.state)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyped
+class _Pickler(Pickler):
     def __init__(self, file: io.BytesIO, upstream: Upstream) -> None:
-        super().__init__(file, protocol=5)
+        super().__init__(file)
         self._upstream = upstream
 
     def reducer_override(self, obj: Any) -> Any:
@@ -100,6 +101,7 @@ class Packer:
     contexts: Contexts
     tasks: Tasks = field(default_factory=Tasks)
     large: LargeValues = field(default_factory=LargeValues)
+    code: FlowCode = field(default_factory=FlowCode)
 
     def pack(
         self,
@@ -137,6 +139,7 @@ class Packer:
             call=data,
             large={name: self._add(manifest, blob) for name, blob in large.items()},
             lost_task_retries=self.lost_task_retries,
+            code=self._code(manifest),
         )
         return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures)
 
@@ -155,6 +158,17 @@ class Packer:
                 call["parameters"] = _without(parameters, large)
                 data = _dumps(call, upstream)
         return data, large
+
+    def _code(self, manifest: Manifest) -> tuple[tuple[str, ...], int | None, int | None]:
+        archive, changes = self.code.archive(), self.code.changes()
+        return (
+            self.code.paths(),
+            # Put on the cluster at once: a first task that carries it would be a large message.
+            None
+            if archive is None
+            else manifest.add(archive, self.shelf.parcel(archive) or self.shelf.parcel(archive)),
+            None if changes is None else self._add(manifest, changes),
+        )
 
     def _add(self, manifest: Manifest, blob: Blob) -> int:
         return manifest.add(blob, self.shelf.parcel(blob))

@@ -19,7 +19,7 @@ from prefect_flowrun.records import task_run
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.resolved_futures import upstream_states
-from prefect_flowrun.worker import lost_task_policy, own_cluster
+from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster
 from prefect_flowrun.worker.prefect_context import Hydrated, hydrated
 
 if TYPE_CHECKING:
@@ -72,13 +72,22 @@ class _Opened:
         self._delivery = delivery
         self._envelope = envelope
 
+    def enter_code(self) -> None:
+        paths, *blobs = self._envelope.code
+        archive, changes = (None if index is None else self._digest(index) for index in blobs)
+        places = {self._digest(index): index for index in blobs if index is not None}
+        flow_code.enter(paths, archive, changes, lambda digest: self._data(places[digest]))
+
     def context(self) -> Hydrated:
         digest = self._digest(self._envelope.context)
         return hydrated(digest, lambda: pickle.loads(self._data(self._envelope.context)))  # noqa: S301
 
     def task(self) -> Task[..., Any]:
+        # The same name is another function in another version of the folder.
+        archive = self._envelope.code[1]
+        version = b"" if archive is None else self._digest(archive)
         task: Task[..., Any] = _tasks.get(
-            self._digest(self._envelope.task),
+            self._digest(self._envelope.task) + version,
             lambda: pickle.loads(self._data(self._envelope.task)),  # noqa: S301 - from our own driver
         )
         return task
@@ -118,6 +127,7 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
     opened = _Opened(delivery, envelope)
+    opened.enter_code()
     context, task = opened.context(), opened.task()
     _leave_imports_to_stay()
     call = opened.call()

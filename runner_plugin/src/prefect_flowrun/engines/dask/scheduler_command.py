@@ -19,11 +19,12 @@ def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str
     Args:
         cluster: the cluster as the operator describes it.
     """
-    argv = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    argv = [sys.executable, "-P", "-m", "distributed.cli.dask_scheduler"]
     # All interfaces: the workers come from other pods, through the Service.
     argv += ["--host", "0.0.0.0", "--port", str(cluster.port)]  # noqa: S104
     # HTTP (health, metrics) is served on this port even without bokeh's dashboard, which costs 0.5 s of imports.
     argv += ["--dashboard-address", f":{cluster.http_port}", "--dashboard" if cluster.dashboard else "--no-dashboard"]
+    argv += ["--preload", "prefect_flowrun.engines.dask.scheduler_preload"]
     if environment.IDLE_SECONDS in os.environ:
         argv += ["--preload", "prefect_flowrun.engines.dask.scheduler_idle"]
     settings = {

@@ -22,6 +22,7 @@ from typing import Any
 
 from distributed.comm import connect
 
+from prefect_flowrun.source import import_path, work_folder
 from prefect_flowrun.worker.drain import drain_process
 from prefect_flowrun.worker.warm_up import warm_up
 
@@ -42,10 +43,12 @@ async def dask_setup(worker: Any) -> None:
         worker: the `distributed.Worker` that is starting.
     """
     started = time.monotonic()
+    work_folder.prepare()  # milliseconds
     imports = asyncio.create_task(asyncio.to_thread(warm_up, "prefect_flowrun.engines.dask.entry"))
     await wait_for_scheduler(worker.scheduler.address, worker.connection_args)
     reachable = time.monotonic()
     await imports
+    import_path.enter()  # after our own imports: a file of the flow may have the name of one
     logger.info(
         "scheduler reachable after %.2f s, prefect imported after %.2f s",
         reachable - started,

@@ -19,7 +19,7 @@ def ray_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str]
     Args:
         cluster: the cluster as the operator describes it.
     """
-    argv = [sys.executable, "-m", "prefect_flowrun.engines.ray.head"]
+    argv = [sys.executable, "-P", "-m", "prefect_flowrun.engines.ray.head"]
     argv += ["--cluster", cluster.name, "--port", str(cluster.port)]
     if cluster.object_store_bytes is not None:
         heads = [each for each in clusters_from_env(os.environ) or [cluster] if each.engine == cluster.engine]

@@ -26,7 +26,7 @@ def join(cluster: str, address: str) -> None:
         return
     ready = settings.ready_file(cluster)
     ready.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "prefect_flowrun.engines.ray_worker", "--address", address, "--num-cpus", "0"]
+    argv = [sys.executable, "-P", "-m", "prefect_flowrun.engines.ray_worker", "--address", address, "--num-cpus", "0"]
     argv += ["--temp-dir", str(ready.parent), "--ready-file", str(ready)]
     _nodes[cluster] = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     atexit.register(_nodes[cluster].terminate)

@@ -26,6 +26,7 @@ from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG
 from prefect_flowrun.engines.ray import settings, store_size
 from prefect_flowrun.engines.ray.head_watch import HeadWatch
 from prefect_flowrun.engines.ray.node import NodeOptions, RayNode
+from prefect_flowrun.source import work_folder
 
 WATCH_INTERVAL_S = 0.1
 STOP_GRACE_S = 0.5
@@ -52,6 +53,7 @@ class _Launcher:
     def run(self) -> NoReturn:
         started = time.monotonic()
         importing = _thread(_import_ray)
+        work_folder.prepare()  # the node's task processes inherit the working directory
         if not self._watch.wait_for_head(self._arguments.death_timeout):
             self.leave(1, f"no Ray head at {self._arguments.address} after {self._arguments.death_timeout:g} s")
         reachable = time.monotonic()

@@ -1,0 +1,85 @@
+"""The flow's code on a worker: before a task is unpickled its modules are found by the names that the driver uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect_flowrun.source import import_path
+from prefect_flowrun.source.archive import unpack_zip
+from prefect_flowrun.wire import module_changes
+
+Paths = tuple[str, ...]
+
+_lock = threading.Lock()
+_entered: tuple[Paths, bytes | None, bytes | None] | None = None
+_folder: Path | None = None
+
+
+def enter(
+    paths: Paths,
+    archive: bytes | None,
+    changes: bytes | None,
+    data: Callable[[bytes], bytes],
+) -> None:
+    """Have this process import what the driver has imported. Does nothing where nothing has changed.
+
+    Args:
+        paths: where modules are, the first place first: folders, or places in the archive.
+        archive: digest of the flow's folder, if the driver has sent it.
+        changes: digest of what the flow has changed in its modules, if it has.
+        data: returns what a digest stands for.
+    """
+    global _entered  # noqa: PLW0603 - one per process, like sys.modules itself
+    wanted = (paths, archive, changes)
+    if _entered == wanted:
+        return
+    with _lock:
+        before = _entered or ((), None, None)
+        if archive is not None:
+            _move_to(_unpacked(archive, data), paths)
+        elif paths != before[0]:
+            import_path.put_first([path for path in paths if Path(path).is_dir()])
+        if changes is not None and wanted[1:] != before[1:]:
+            module_changes.apply(data(changes))
+        _entered = wanted
+
+
+def _move_to(folder: Path, paths: Paths) -> None:
+    """Find modules in a folder that was sent, and forget those of the one that was here before it."""
+    global _folder  # noqa: PLW0603
+    if _folder is not None and _folder != folder:
+        import_path.leave(str(_folder))
+        for name, module in list(sys.modules.items()):
+            if (file := getattr(module, "__file__", None)) and Path(file).is_relative_to(_folder):
+                del sys.modules[name]
+    _folder = folder
+    import_path.put_first([str(folder / path) for path in paths])
+
+
+def _unpacked(digest: bytes, data: Callable[[bytes], bytes]) -> Path:
+    """Return the folder of an archive; processes of one machine share it."""
+    base = _base()
+    folder = base / digest.hex()
+    if not folder.exists():
+        new = Path(tempfile.mkdtemp(dir=base))
+        unpack_zip(data(digest), new)
+        try:
+            new.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(new, ignore_errors=True)
+    return folder
+
+
+def _base() -> Path:
+    base = Path(tempfile.gettempdir()) / f"flowrun-code-{os.getuid()}"
+    base.mkdir(mode=0o700, exist_ok=True)
+    if base.lstat().st_uid != os.getuid() or base.is_symlink():
+        # Not ours: whoever has made it could change the code.
+        base = Path(tempfile.mkdtemp(prefix="flowrun-code-"))
+    return base

@@ -1,0 +1,2 @@
+def cut(net: float) -> float:
+    return net / 2
