@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect_flowrun.engines.base import Call
-from prefect_flowrun.worker import run_task
+from prefect_flowrun.worker import run_task, running
 from prefect_flowrun.worker.delivery import Delivery
 
 
@@ -104,8 +104,12 @@ class StandInEngine:
     def versions(self, timeout: float) -> dict[str, dict[str, str]]:
         return self.workers
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> set[str]:
         self.calls.append("drain")
+        return set(running.now())
+
+    def sizes(self, futures: Sequence[StandInFuture]) -> list[int | None]:
+        return [None] * len(futures)
 
     def describe_loss(self, error: BaseException) -> str:
         return f"lost: {error}"

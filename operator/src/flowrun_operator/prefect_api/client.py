@@ -3,21 +3,23 @@
 A flow run is found by the idempotency key under which the first driver created it. Nothing here may hold up a teardown:
 the callers treat every failure as something to try again later. Everything may be said twice.
 
-`prefect_flowrun/end.py` does the same with a run's own key: keep the two alike.
+`prefect_flowrun/records/close_runs.py` does the same with a run's own key: keep the two alike.
 
-States are set by force, past Prefect's rules: those would refuse to let a Crashed run wait for another attempt (it has
-no deployment), or to end one as Cancelled that its own engine has set Crashed on SIGTERM.
+States of flow runs are set by force, past Prefect's rules: those would refuse to let a Crashed run wait for another
+attempt (it has no deployment), or to end one as Cancelled that its own engine has set Crashed on SIGTERM.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 
 from flowrun_operator.api.constants import LABEL_ATTEMPT
 from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_operator.prefect_api.end_event import PAGE, end_event
 
 State = dict[str, Any]
 
@@ -27,8 +29,10 @@ _CANCELLED = {"CANCELLING", "CANCELLED"}
 # What we know better: Crashed is what Prefect's engine makes of every end by SIGTERM.
 _BETTER = {"COMPLETED", "CANCELLED", "FAILED"}
 _UNFINISHED = ["PENDING", "RUNNING", "SCHEDULED", "PAUSED", "CANCELLING"]
-_PAGE = 200
 _UNTOLD = "Its end did not reach Prefect: an attempt of the run was lost, or its server was away"
+_NO_CONTENT = 204
+# A server that is behind gets some seconds to record what it was told.
+_PAUSES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 # One, but for an entrypoint that could not be loaded by a later attempt: its flow has another name.
 _SAME_KEY = 10
 
@@ -45,6 +49,8 @@ class PrefectApi:
         self._default_url = default_url
         self._api_key = api_key
         self._session: aiohttp.ClientSession | None = None
+        self.pauses_s: Sequence[float] = _PAUSES_S
+        """Seconds between looks at what has become of task runs that were told of."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -76,9 +82,9 @@ class PrefectApi:
             api_url: The server's URL, ending in /api.
             key: The idempotency key of the flow run.
             attempt: Number of the attempt that has ended. A flow run that a later one has taken over is left alone.
-            state_type: COMPLETED, CRASHED, CANCELLED or FAILED. All but CRASHED are set over Crashed too; with CANCELLED,
-                also on task runs that crashed since the cancellation. With COMPLETED task runs become Crashed: those of
-                an attempt that was lost, or that could not tell Prefect.
+            state_type: COMPLETED, CRASHED, CANCELLED or FAILED. All but CRASHED are set over Crashed too; with
+                CANCELLED, also on task runs that crashed since the cancellation. With COMPLETED task runs become
+                Crashed: those of an attempt that was lost, or that could not tell Prefect.
             message: Shown in Prefect.
 
         Raises:
@@ -156,34 +162,66 @@ class PrefectApi:
     async def _end_what_is_left(self, api_url: str, flow_run_id: str, state: State) -> None:
         """End the unfinished task runs and subflow runs of a flow run, and theirs.
 
-        Prefect itself never ends those of a crashed flow run: they would stay Running for ever.
+        Prefect itself never ends those of a crashed flow run: they would stay Running for ever. Task runs get an end
+        that gives way to a later one still on its way to Prefect, see `end_event`; what has none after some seconds is
+        set by force.
         """
+        told: set[tuple[str, str | None]] = set()
+        for pause_s in self.pauses_s:
+            flow_runs, left = await self._unfinished(api_url, flow_run_id)
+            for flow_run in flow_runs:
+                await self._set(api_url, "flow_runs", flow_run, state)
+            if not left:
+                return
+            # Again, if an event of its own has moved it on meanwhile.
+            new = [task for task in left if _known(task) not in told]
+            told.update(map(_known, new))
+            for at in range(0, len(new), PAGE):
+                events = [end_event(task, state["type"], state["message"]) for task in new[at : at + PAGE]]
+                await self._request("POST", api_url, "/events", events)
+            await asyncio.sleep(pause_s)
+        for task in (await self._unfinished(api_url, flow_run_id))[1]:
+            await self._set(api_url, "task_runs", task["id"], state)
+
+    async def _unfinished(self, api_url: str, flow_run_id: str) -> tuple[list[str], list[dict[str, Any]]]:
+        """Find unfinished subflow runs, by id, and task runs at whatever depth."""
+        flow_runs: list[str] = []
+        tasks: dict[str, dict[str, Any]] = {}
         todo = [[flow_run_id]]
         while todo:
             parents = todo.pop()
-            await self._end_task_runs(api_url, parents, state, {"state": {"type": {"any_": _UNFINISHED}}})
+            tasks |= {task["id"]: task for task in await self._unfinished_task_runs(api_url, parents)}
             async for page in self._subflow_runs(api_url, parents):
-                for subflow in page:
-                    if subflow["state_type"] not in _FINAL:
-                        await self._set(api_url, "flow_runs", subflow["id"], state)
+                flow_runs += [subflow["id"] for subflow in page if subflow["state_type"] not in _FINAL]
                 todo.append([subflow["id"] for subflow in page])
+        return flow_runs, list(tasks.values())
+
+    async def _unfinished_task_runs(self, api_url: str, flow_runs: list[str]) -> list[dict[str, Any]]:
+        chosen = {"state": {"type": {"any_": _UNFINISHED}}}
+        body = {"flow_runs": {"id": {"any_": flow_runs}}, "task_runs": chosen, "sort": "ID_DESC", "limit": PAGE}
+        found: list[dict[str, Any]] = []
+        while page := await self._request("POST", api_url, "/task_runs/filter", {**body, "offset": len(found)}):
+            found += page
+            if len(page) < PAGE:
+                break
+        return found
 
     async def _subflow_runs(self, api_url: str, parents: list[str]) -> AsyncIterator[list[dict[str, Any]]]:
-        body = {"flow_runs": {"parent_flow_run_id": {"any_": parents}}, "sort": "ID_DESC", "limit": _PAGE}
+        body = {"flow_runs": {"parent_flow_run_id": {"any_": parents}}, "sort": "ID_DESC", "limit": PAGE}
         offset = 0
         while page := await self._request("POST", api_url, "/flow_runs/filter", {**body, "offset": offset}):
             yield page
             offset += len(page)
 
     async def _end_task_runs(self, api_url: str, flow_runs: list[str], state: State, chosen: dict[str, Any]) -> None:
-        body = {"flow_runs": {"id": {"any_": flow_runs}}, "task_runs": chosen, "limit": _PAGE}
+        body = {"flow_runs": {"id": {"any_": flow_runs}}, "task_runs": chosen, "limit": PAGE}
         while tasks := await self._request("POST", api_url, "/task_runs/filter", body):
             for task in tasks:
                 await self._set(api_url, "task_runs", task["id"], state)
-            if len(tasks) < _PAGE:
+            if len(tasks) < PAGE:
                 return
 
-    async def _request(self, method: str, api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def _request(self, method: str, api_url: str, path: str, body: Any = None) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         # The operator's key is for its own server only, not for one that a run names.
@@ -192,7 +230,7 @@ class PrefectApi:
         url = api_url.rstrip("/") + path
         async with self._session.request(method, url, json=body, headers=headers) as response:
             response.raise_for_status()
-            return await response.json()
+            return await response.json() if response.status != _NO_CONTENT else None
 
 
 # The state since which a task run's crash is the cancellation's, the surest first.
@@ -206,6 +244,10 @@ def _state(type_: str, message: str, name: str | None = None) -> State:
 def _left(state: State) -> State:
     """Return the state of what is unfinished when the flow run ends in this one."""
     return _state("CRASHED", _UNTOLD) if state["type"] == "COMPLETED" else state
+
+
+def _known(task_run: Mapping[str, Any]) -> tuple[str, str | None]:
+    return task_run["id"], (task_run.get("state") or {}).get("id")
 
 
 def _owner_of(labels: Mapping[str, Any]) -> int:

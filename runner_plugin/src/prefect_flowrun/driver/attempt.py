@@ -144,7 +144,9 @@ class Attempt:
             if (ended := limit.offered) is None:
                 raise
             # Prefect's engine gives up after a minute; a server that is restarted or busy may take longer.
-            state = flow_run.insist(record.id, State(type=StateType(ended.type), name=ended.name, message=ended.message))
+            state = flow_run.insist(
+                record.id, State(type=StateType(ended.type), name=ended.name, message=ended.message)
+            )
         finally:
             watch.stop()
             limit.stop()

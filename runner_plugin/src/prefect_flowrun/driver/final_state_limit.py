@@ -2,8 +2,8 @@
 
 Prefect's engine offers the final state again and again, for minutes if nobody listens and for much longer if somebody
 accepts connections and does not answer. Meanwhile workers are held that have nothing left to do. So the requests of the
-engine's client are looked at: from the first that offers a final state a clock runs until one has been answered. What was offered is the flow's end,
-whether Prefect has heard it or not.
+engine's client are looked at: from the first that offers a final state a clock runs until one has been answered. What
+was offered is the flow's end, whether Prefect has heard it or not.
 """
 
 from __future__ import annotations

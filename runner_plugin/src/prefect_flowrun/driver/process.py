@@ -24,6 +24,7 @@ from prefect_flowrun.contract import (
     ResultType,
 )
 from prefect_flowrun.coordinator.children import Coordinators, EngineMissingError
+from prefect_flowrun.driver.exit_handlers import end_process
 from prefect_flowrun.driver.shutdown import Cause, Shutdown, Terminated
 from prefect_flowrun.source import work_folder
 
@@ -169,9 +170,8 @@ def _end(result: Result, termination_log: Path) -> None:
         _say(f"The result could not be written to {termination_log}: {error}")
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit(): leaving the interpreter in order costs up to seconds (threads, open clients) and nothing is left
-    # to do.
-    os._exit(result.exit_code)
+    # Not sys.exit(): leaving the interpreter in order costs up to seconds (threads, open clients).
+    end_process(result.exit_code)
 
 
 def _say(message: str) -> None:

@@ -143,11 +143,21 @@ class Engine(Protocol):
             future: whose end is waited for.
         """
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> set[str]:
         """Have every worker send the logs and events it still holds.
 
         Args:
             timeout: seconds to wait at most; a worker that doesn't answer is passed over.
+
+        Returns:
+            Ids of the task runs that still go on there, of whatever flow: what was cancelled is not interrupted.
+        """
+
+    def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
+        """Tell how many bytes the outcomes of tasks that have ended have; None where that is unknown. Moves no data.
+
+        Args:
+            futures: of this engine.
         """
 
     def describe_loss(self, error: BaseException) -> str:

@@ -118,7 +118,7 @@ def take_over(client: SyncPrefectClient, env: DriverEnvironment, found: FlowRun,
     before, left = owner_of(dict(found.labels)), found.state.name if found.state else "without a state"
     try:
         # Now and not later: from here on a task run that is Running may be one of this attempt.
-        close_runs.end_what_is_left(_post(client), str(found.id), "CRASHED", f"Attempt {before} ended before this did")
+        close_runs.end_what_is_left(poster(client), str(found.id), "CRASHED", f"Attempt {before} ended before this did")
         # The label comes last. A driver that dies between the two has not begun the attempt.
         client.set_flow_run_state(found.id, Pending(message=f"Attempt {env.attempt}"), force=True)
         client.update_flow_run_labels(found.id, {ATTEMPT_LABEL: str(env.attempt)})
@@ -147,7 +147,7 @@ def cancellation_question(flow_run_id: UUID, timeout: float) -> Iterator[Callabl
     # A number for an answer, not the run with its parameters: this is asked often.
     body = {"flow_runs": {"id": {"any_": [str(flow_run_id)]}, "state": {"type": {"any_": ["CANCELLING", "CANCELLED"]}}}}
     with hurried(timeout) as client:
-        post = _post(client)
+        post = poster(client)
         yield lambda: bool(post("/flow_runs/count", body))
 
 
@@ -179,7 +179,7 @@ def finish(
         state = Cancelled(message="The run was cancelled") if cancelled else Crashed(message=message)
         client.set_flow_run_state(flow_run_id, state, force=True)
     if not state.is_completed():
-        post = _post(client, deadline=time.monotonic() + patience)
+        post = poster(client, deadline=time.monotonic() + patience)
         with suppress(httpx.HTTPError):  # the operator has all the time in the world
             close_runs.end_what_is_left(post, str(flow_run_id), state.type.value, state.message or "")
     return state
@@ -225,12 +225,20 @@ def _states_of_this_attempt(history: list[State[Any]]) -> list[State[Any]]:
     return ordered[begin:]
 
 
-def _post(client: SyncPrefectClient, deadline: float = math.inf) -> close_runs.Post:
-    def post(path: str, body: dict[str, Any]) -> Any:
+def poster(client: SyncPrefectClient, deadline: float = math.inf) -> close_runs.Post:
+    """Return how `close_runs` speaks to the API through a client.
+
+    Args:
+        client: of the Prefect API.
+        deadline: of `time.monotonic`; no request after that.
+    """
+
+    def post(path: str, body: Any) -> Any:
         if time.monotonic() > deadline:
             raise httpx.TimeoutException("No time left")
         # Prefect's client wants one of the paths of its own methods.
-        return client.request("POST", cast("Any", path), json=body).raise_for_status().json()
+        response = client.request("POST", cast("Any", path), json=body).raise_for_status()
+        return response.json() if response.content else None
 
     return post
 

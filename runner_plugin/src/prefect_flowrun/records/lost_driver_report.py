@@ -1,9 +1,9 @@
 """`python -m prefect_flowrun.report_end`: tell Prefect the end of an attempt whose driver could not.
 
 Runs to its end, however long Prefect is away; the limit is the Job's. Reads from the environment
-FLOWRUN_IDEMPOTENCY_KEY, FLOWRUN_REPORT_TYPE (CRASHED, CANCELLED, FAILED or AWAITING_RETRY), FLOWRUN_REPORT_MESSAGE,
-FLOWRUN_ATTEMPT (may be left out), PREFECT_API_URL, and PREFECT_API_KEY or PREFECT_API_AUTH_STRING if the server wants
-one. Does not import prefect, which takes longer than all the rest.
+FLOWRUN_IDEMPOTENCY_KEY, FLOWRUN_REPORT_TYPE (COMPLETED, CRASHED, CANCELLED, FAILED or AWAITING_RETRY),
+FLOWRUN_REPORT_MESSAGE, FLOWRUN_ATTEMPT (may be left out), PREFECT_API_URL, and PREFECT_API_KEY or
+PREFECT_API_AUTH_STRING if the server wants one. Does not import prefect, which takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ def carry_out(order: Order, client: httpx.Client) -> None:
         client: with the credentials.
     """
 
-    def post(path: str, body: dict[str, Any]) -> Any:
+    def post(path: str, body: Any) -> Any:
         response = client.post(order.api_url + path, json=body)
         response.raise_for_status()
-        return response.json()
+        return response.json() if response.content else None
 
     wait = FIRST_WAIT_S
     while True:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Container
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,26 +11,17 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
-from prefect.client.schemas.objects import StateType
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 from prefect.states import Crashed
+
+from prefect_flowrun.records import close_runs, flow_run
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
     from prefect.tasks import Task
 
-_PARALLEL = 8
 _REQUEST_TIMEOUT_S = 5.0
-_PAGE = 200
-_GOING_ON = [StateType.PENDING, StateType.RUNNING, StateType.SCHEDULED, StateType.PAUSED]
 
 
 @dataclass(frozen=True)
@@ -133,42 +122,40 @@ def record_loss(task: Task[..., Any], task_run_id: UUID, flow_run: FlowRun | Non
         record(client, task, task_run_id, flow_run, state)
 
 
-def close_unfinished(flow_run_id: UUID, ids: Container[UUID], state: State[Any], timeout: float) -> int:
-    """Set the state of those task runs that Prefect still takes to be going on.
+def close_given_up(
+    flow_run_id: UUID, tasks: Mapping[UUID, Task[..., Any]], running: Container[str], message: str, timeout: float
+) -> bool:
+    """Set Cancelled those of the task runs that have begun and not ended.
 
     Args:
         flow_run_id: their flow run.
-        ids: of task runs. Those that have ended meanwhile keep their state, those that never began have no record.
-        state: the state to set.
-        timeout: seconds in all.
+        tasks: what was given up, by task run.
+        running: ids of the task runs that workers have begun, which Prefect may not have heard of yet.
+        message: shown in Prefect.
+        timeout: seconds per request.
 
     Returns:
-        How many could not be set in time; at least 1 if the API did not answer.
+        Whether Prefect has heard it.
     """
-    deadline = time.monotonic() + timeout
-    client = get_client(sync_client=True, httpx_settings={"timeout": min(timeout, _REQUEST_TIMEOUT_S)})
+    given_up = {str(run): _as_prefect_has_it(task, run, flow_run_id) for run, task in tasks.items()}
     try:
-        unfinished = [run for run in _unfinished(client, flow_run_id) if run in ids]
+        with flow_run.hurried(timeout) as client:
+            close_runs.end_given_up(flow_run.poster(client), str(flow_run_id), given_up, running, message)
     except (httpx.HTTPError, RuntimeError):
-        return 1
-    pool = ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="flowrun-repair")
-    try:
-        set_state = [pool.submit(client.set_task_run_state, run, state, force=True) for run in unfinished]
-        done, pending = wait(set_state, timeout=max(0.0, deadline - time.monotonic()))
-        return len(pending) + sum(1 for future in done if future.exception() is not None)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        return False
+    return True
 
 
-def _unfinished(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
-    flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    going_on = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_GOING_ON)))
-    found: list[UUID] = []
-    while True:
-        page = client.read_task_runs(flow_run_filter=flow_run, task_run_filter=going_on, limit=_PAGE, offset=len(found))
-        found.extend(run.id for run in page)
-        if len(page) < _PAGE:
-            return found
+def _as_prefect_has_it(task: Task[..., Any], task_run_id: UUID, flow_run_id: UUID) -> dict[str, Any]:
+    return {
+        "id": str(task_run_id),
+        "flow_run_id": str(flow_run_id),
+        "name": _name(task, task_run_id),
+        "task_key": task.task_key,
+        "dynamic_key": str(task_run_id),
+        "tags": sorted(task.tags),
+        "run_count": 1,
+    }
 
 
 def _name(task: Task[..., Any], task_run_id: UUID) -> str:

@@ -20,6 +20,7 @@ from prefect_flowrun.clusters.kubernetes import ScaleError
 from prefect_flowrun.clusters.lifecycle import ClusterStartupError, Lifecycle
 from prefect_flowrun.contract import Activation
 from prefect_flowrun.runner import standalone_cluster
+from prefect_flowrun.runner.kept_outcomes import keep_outcomes
 from prefect_flowrun.wire.context import Tasks
 from prefect_flowrun.wire.shared_blobs import Shelf
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from prefect_flowrun.clusters.waiting_reasons import Logger
     from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
+    from prefect_flowrun.runner.futures import ClusterFuture
     from prefect_flowrun.worker.own_cluster import Join
 
 _logger = logging.getLogger(__name__)
@@ -58,6 +60,8 @@ class Connection:
         self.cluster = cluster
         self.shelf = Shelf(engine.put)
         self.tasks = Tasks()
+        self.futures: weakref.WeakSet[ClusterFuture[Any]] = weakref.WeakSet()
+        """Those that somebody still holds."""
         self.users = 0
         self._counts: weakref.WeakSet[Counts] = weakref.WeakSet()
 
@@ -260,6 +264,7 @@ def _close(slot: _Slot) -> None:
     connection, slot.connection, slot.release = slot.connection, None, None
     if connection is None:
         return
+    keep_outcomes(connection.engine, list(connection.futures))
     connection.engine.close()
     if connection.cluster is not None:
         try:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, PrefectWrappedFuture
-from prefect.states import Crashed
+from prefect.states import Completed, Crashed
 
 from prefect_flowrun.engines.base import EngineFuture
 from prefect_flowrun.wire.resolved_futures import arrived_future
@@ -39,7 +39,7 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
         super().__init__(task_run_id, wrapped_future)
         self._engine = engine
         self._lock = threading.Lock()
-        self._kept = self._let_go = False
+        self._kept = self._let_go = self._left_behind = False
 
     @property
     def engine(self) -> Engine:
@@ -106,6 +106,18 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
             self._engine.give_way(self._wrapped_future)
             self._wrapped_future.add_done_callback(lambda: fn(self))
 
+    def is_on_cluster(self) -> bool:
+        """Tell whether the task has ended and its outcome is on the cluster only."""
+        return self._final_state is None and self._wrapped_future.done()
+
+    def fetch(self) -> None:
+        """Get the outcome from the cluster, before that is left."""
+        self._load()
+
+    def leave_behind(self) -> None:
+        """Take the end of the task from Prefect's record from now on, and do without its result."""
+        self._left_behind = self._wrapped_future.failure() is None
+
     def _load(self) -> State[R]:
         with self._lock:
             # Two threads may get here at once; all must see the same state.
@@ -115,6 +127,11 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
 
     def _fetch(self) -> State[R]:
         failure = self._wrapped_future.failure()
+        if self._left_behind:
+            recorded = super().state
+            if recorded.is_final():
+                return recorded
+            return Completed(message="The task has ended; its result was left on the cluster")
         if failure is None:
             try:
                 outcome = self._wrapped_future.result()

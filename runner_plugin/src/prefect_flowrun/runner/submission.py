@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled, Crashed
+from prefect.states import Crashed
 
 from prefect_flowrun import startup_timeline
 from prefect_flowrun.engines.base import Call, EngineFuture
@@ -41,6 +41,7 @@ DRAIN_TIMEOUT_S = 10.0
 REPAIR_TIMEOUT_S = 10.0
 # When the process is being ended there is a second or so in all.
 HURRIED_REPAIR_TIMEOUT_S = 0.7
+_GIVEN_UP = "The flow run ended before this task run did"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Session:
         """
         self._engine = connection.engine
         self._nested = nested
+        self._futures = connection.futures
         self._logger = logger
         self._packer = Packer(
             on_cluster=partial(on_cluster, connection.engine),
@@ -135,7 +137,9 @@ class Session:
         self._counter.add(submitted=1)
         self._outstanding[task_run_id] = _Outstanding(task, future)
         future.add_done_callback(partial(self._ended, task_run_id))
-        return ClusterFuture(task_run_id, future, self._engine)
+        cluster_future: ClusterFuture[Any] = ClusterFuture(task_run_id, future, self._engine)
+        self._futures.add(cluster_future)
+        return cluster_future
 
     def wait(self, timeout: float | None) -> None:
         """Wait for what the flow did not wait for.
@@ -171,13 +175,14 @@ class Session:
             hurried: whether the process is being ended: then there is no time to wait for workers.
         """
         self._ending.set()
-        if not hurried and not self._nested:
-            self._engine.drain(DRAIN_TIMEOUT_S)
+        # First what the workers know: Prefect may not have heard yet that a task has begun.
+        asks = not hurried and (self._cancelled or not self._nested)
+        running = self._engine.drain(DRAIN_TIMEOUT_S) if asks else set()
         if self._cancelled and self._flow_run is not None:
-            state: State[Any] = Cancelled(message="The flow run ended before this task run did")
+            tasks = {run: each.task for run, each in self._cancelled.items()}
             timeout = HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S
-            if missed := task_run.close_unfinished(self._flow_run.id, self._cancelled, state, timeout):
-                self._logger.warning("%d cancelled task run(s) could not be reported to Prefect", missed)
+            if not task_run.close_given_up(self._flow_run.id, tasks, running, _GIVEN_UP, timeout):
+                self._logger.warning("The end of %d cancelled task run(s) could not be reported to Prefect", len(tasks))
         self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
 
     def _unfinished(self) -> dict[UUID, _Outstanding]:

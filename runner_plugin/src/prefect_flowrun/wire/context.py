@@ -23,12 +23,10 @@ from prefect.tasks import Task
 from prefect_flowrun.wire import by_value
 from prefect_flowrun.wire.pickler import dumps, is_named
 from prefect_flowrun.wire.shared_blobs import Blob
+from prefect_flowrun.wire.travelling_settings import travelling
 
 # Enough for a flow that changes tags in a loop, or whose tasks are many.
 _KEPT = 256
-# The worker's own are the right ones: folders of its host, and a key that need not travel.
-_HOST_SETTINGS = ("home", "profiles_path", "server")
-_SECRETS = ("key", "auth_string")
 # Captured by a function, these mean the same as long as they are the same objects.
 _UNCHANGING = (
     *(type(None), bool, int, float, complex, str, bytes, Enum),
@@ -71,7 +69,7 @@ class Contexts:
         """Begin with none.
 
         Args:
-            with_secrets: whether the API key travels; needed only where workers have none of their own.
+            with_secrets: whether the API key and its like travel; needed only where workers have none of their own.
         """
         self._with_secrets = with_secrets
         self._cache = Cache()
@@ -92,13 +90,10 @@ class Contexts:
 
     def _serialize(self) -> bytes:
         serialized = _with_api_url()
-        settings = (serialized.get("settings_context") or {}).get("settings")
-        if isinstance(settings, dict):
-            for name in _HOST_SETTINGS:
-                settings.pop(name, None)
-            if not self._with_secrets and isinstance(settings.get("api"), dict):
-                for name in _SECRETS:
-                    settings["api"].pop(name, None)
+        if (settings := SettingsContext.get()) is not None and serialized.get("settings_context"):
+            serialized["settings_context"] = travelling(
+                serialized["settings_context"], settings.settings, with_secrets=self._with_secrets
+            )
         return dumps(serialized)
 
 

@@ -35,7 +35,7 @@ def flush_process(timeout: float) -> None:
     """
     deadline = time.monotonic() + timeout
     try:
-        markers = [_mark(instance) for service in _services() for instance in list(service._instances.values())]
+        markers = [_mark(queue) for queue in _queues()]
     except AttributeError:  # insides of Prefect that another version does not have
         drain_process(timeout)
         return
@@ -73,14 +73,21 @@ def _services() -> list[Any]:
     ]
 
 
-def _mark(instance: Any) -> _Marker | None:
+def _queues() -> list[Any]:
+    # One dict for all kinds of queues of Prefect's.
+    services = _services()
+    known = {id(queue): queue for service in services for queue in list(service._instances.values())}
+    return [queue for queue in known.values() if isinstance(queue, tuple(services))]
+
+
+def _mark(queue: Any) -> _Marker | None:
     """Queue a marker; None if the queue is being stopped, by the end of the process."""
-    _let_markers_pass(type(instance))
+    _let_markers_pass(type(queue))
     marker = _Marker()
-    with instance._lock:
-        if instance._stopped:
+    with queue._lock:
+        if queue._stopped:
             return None
-        instance._queue.put_nowait(marker)
+        queue._queue.put_nowait(marker)
     return marker
 
 

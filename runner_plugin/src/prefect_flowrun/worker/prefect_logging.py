@@ -13,10 +13,10 @@ from prefect_flowrun.worker.log_prints import share_prints
 
 
 def set_up() -> None:
-    """Set Prefect's logging up: `log_prints` for tasks at the same time, and without its search for things to colour where nothing can be coloured.
+    """Set Prefect's logging up: for tasks that run at the same time, and where nothing can be coloured.
 
-    A worker writes to a file or a pipe, where the lines come out the same, and looking through each of them takes a
-    seventh of a trivial task's time.
+    A worker writes to a file or a pipe, where the lines come out the same, and looking through each of them for things
+    to colour takes a seventh of a trivial task's time.
     """
     setup_logging()
     share_prints()

@@ -19,7 +19,7 @@ from prefect_flowrun.records import task_run
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.resolved_futures import upstream_states
-from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster
+from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster, running
 from prefect_flowrun.worker.prefect_context import Hydrated, hydrated
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
         loss = task_run.Loss(task, call["task_run_id"], verdict.message, final=not verdict.run)
         state = context.run(loss.report, assets)
     if verdict.run:
-        state = _sendable(_run_task(context, task, call, assets))
+        with running.noted(call["task_run_id"]):
+            state = _sendable(_run_task(context, task, call, assets))
     delivery.start.finish(state)
     return state
 

@@ -26,6 +26,7 @@ class Prefect:
         self.subflows: dict[str, list[str]] = {}
         self.subflow_states: dict[str, str] = {}
         self.tasks_of: dict[str, str] = {}
+        self.records = True
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -34,6 +35,7 @@ class Prefect:
         app.router.add_get("/api/flow_run_states/", self.states)
         app.router.add_post("/api/task_runs/filter", self.find_tasks)
         app.router.add_post("/api/task_runs/{id}/set_state", self.set_task)
+        app.router.add_post("/api/events", self.record)
         return app
 
     async def find(self, request: web.Request) -> web.Response:
@@ -65,10 +67,16 @@ class Prefect:
         asked = body["flow_runs"]["id"]["any_"]
         known = {i: state for i, state in self.tasks.items() if self.tasks_of.get(i, "f-1") in asked}
         chosen = [i for i, state in known.items() if state in states and self.crashed_at.get(i, "z") >= since]
-        return web.json_response([{"id": i} for i in chosen[: body["limit"]]])
+        return web.json_response([{"id": i} for i in chosen[body.get("offset", 0) :][: body["limit"]]])
 
     async def states(self, request: web.Request) -> web.Response:
         return web.json_response(self.history)
+
+    async def record(self, request: web.Request) -> web.Response:
+        for event in await request.json() if self.records else ():
+            task = event["resource"]["prefect.resource.id"].removeprefix("prefect.task-run.")
+            self.tasks[task] = event["payload"]["validated_state"]["type"]
+        return web.Response(status=204)
 
     async def set_task(self, request: web.Request) -> web.Response:
         self.tasks[request.match_info["id"]] = (await request.json())["state"]["type"]
@@ -93,6 +101,7 @@ async def serve():
 @pytest.fixture
 async def client():
     api = PrefectApi(None, None)
+    api.pauses_s = (0, 0)
     yield api
     await api.close()
 
@@ -219,6 +228,13 @@ async def test_F24_a_cancellation_is_announced_to_a_run_that_goes_on(serve, clie
     prefect = Prefect(before)
     await client.announce_cancel(await serve(prefect), KEY)
     assert prefect.flow_run["state_type"] == after
+
+
+async def test_what_a_server_does_not_record_in_time_is_set_by_force(serve, client):
+    prefect = Prefect("RUNNING", tasks=2)
+    prefect.records = False
+    await client.report_end(await serve(prefect), KEY, 1, "CRASHED", "lost")
+    assert set(prefect.tasks.values()) == {"CRASHED"}
 
 
 async def test_more_task_runs_than_one_page_are_ended(serve, client):

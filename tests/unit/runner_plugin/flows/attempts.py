@@ -1,6 +1,8 @@
 """Flows that are cancelled, killed, and run again."""
 
+import atexit
 import hashlib
+import sys
 import time
 from pathlib import Path
 
@@ -124,3 +126,16 @@ def waits_for_the_gate_and_fails_again(folder):
 async def waits_for_the_gate_async(folder):
     note(folder, "held")
     wait_for(Path(folder) / "gate")
+
+
+@task
+def registers_an_exit_handler(folder):
+    atexit.register(note, folder, "worker-left")
+
+
+@flow
+def registers_exit_handlers(folder):
+    atexit.register(time.sleep, 600)  # the last one to run
+    atexit.register(sys.exit, "a handler that fails keeps nobody here")
+    atexit.register(note, folder, "driver-left")
+    registers_an_exit_handler.submit(folder).result()

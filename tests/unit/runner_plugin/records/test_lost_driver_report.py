@@ -22,7 +22,7 @@ ENV = {
     "FLOWRUN_REPORT_MESSAGE": "the node was lost",
 }
 OPEN = ["PENDING", "RUNNING", "SCHEDULED", "PAUSED"]
-REPORTED = ["CRASHED", "CANCELLED", "FAILED", "AWAITING_RETRY"]
+REPORTED = ["COMPLETED", "CRASHED", "CANCELLED", "FAILED", "AWAITING_RETRY"]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ REPORTED = ["CRASHED", "CANCELLED", "FAILED", "AWAITING_RETRY"]
         ("CRASHED", "CRASHED", None),
         ("CRASHED", "CANCELLED", "CANCELLED"),
         ("CRASHED", "FAILED", "FAILED"),
+        ("CRASHED", "COMPLETED", "COMPLETED"),
         ("CRASHED", "AWAITING_RETRY", "AWAITING_RETRY"),
     ],
 )
@@ -46,7 +47,7 @@ def test_the_state_that_a_flow_run_gets(current, reported, settled):
     [
         ({"PREFECT_API_URL": ""}, "PREFECT_API_URL"),
         ({"FLOWRUN_IDEMPOTENCY_KEY": ""}, "FLOWRUN_IDEMPOTENCY_KEY"),
-        ({"FLOWRUN_REPORT_TYPE": "COMPLETED"}, "FLOWRUN_REPORT_TYPE"),
+        ({"FLOWRUN_REPORT_TYPE": "PAUSED"}, "FLOWRUN_REPORT_TYPE"),
         ({"FLOWRUN_ATTEMPT": "first"}, "FLOWRUN_ATTEMPT"),
     ],
 )
@@ -69,17 +70,26 @@ class Api:
         self.task_runs = {f"t{number}": {"id": f"t{number}", "flow": "f"} for number in range(task_runs)}
         self.task_runs["below"] = {"id": "below", "flow": "sub"}
         self.set = {}
+        self.forced = []
+        self.records = True
 
     def post(self, path, body):
+        if path == "/events":
+            for event in body if self.records else ():
+                self.set[event["resource"]["prefect.resource.id"].removeprefix("prefect.task-run.")] = event["payload"][
+                    "validated_state"
+                ]["name"]
+            return None
         if path.endswith("/set_state"):
-            _, _kind, run, _ = path.split("/")
+            _, kind, run, _ = path.split("/")
             assert body["force"]
+            self.forced += [run] if kind == "task_runs" else []
             self.set[run] = body["state"]["name"]
             return {"status": "ACCEPT"}
         if path == "/task_runs/filter":
             wanted = body["flow_runs"]["id"]["any_"]
             found = [run for run in self.task_runs.values() if run["flow"] in wanted and run["id"] not in self.set]
-            return found[: body["limit"]]
+            return found[body["offset"] :][: body["limit"]]
         if "parent_flow_run_id" in body["flow_runs"]:
             return (
                 [self.runs["sub"]]
@@ -94,6 +104,7 @@ def test_the_flow_run_its_subflows_and_all_task_runs_get_their_end():
     assert close_runs.report(api.post, "flowrun-u-1", 1, "CRASHED", "lost")
     assert len(api.set) == 453
     assert set(api.set.values()) == {"Crashed"}
+    assert api.forced == []
 
 
 def test_what_a_lost_attempt_leaves_crashes_while_the_flow_run_awaits_its_retry():
@@ -114,8 +125,25 @@ def test_a_report_that_comes_after_the_next_attempt_has_begun_changes_nothing():
     assert api.set == {}
 
 
-def test_task_runs_that_keep_their_state_do_not_hold_up_the_report():
+def test_a_flow_that_ended_well_while_prefect_was_away_leaves_no_task_run_that_says_so():
+    api = Api(task_runs=1)
+    assert close_runs.report(api.post, "flowrun-u-1", 1, "COMPLETED", "")
+    assert api.set == {"f": "Completed", "t0": "Crashed", "sub": "Crashed", "below": "Crashed"}
+
+
+def test_what_a_server_does_not_record_in_time_is_set_by_force(monkeypatch):
+    monkeypatch.setattr(close_runs, "PAUSES_S", (0.0, 0.0))
+    api = Api(task_runs=2)
+    api.records = False
+    assert close_runs.report(api.post, "flowrun-u-1", 1, "CRASHED", "lost")
+    assert sorted(api.forced) == ["below", "t0", "t1"]
+    assert set(api.set.values()) == {"Crashed"}
+
+
+def test_task_runs_that_keep_their_state_do_not_hold_up_the_report(monkeypatch):
+    monkeypatch.setattr(close_runs, "PAUSES_S", (0.0, 0.0))
     api = Api(task_runs=3)
+    api.records = False
     post = api.post
 
     def deaf(path, body):

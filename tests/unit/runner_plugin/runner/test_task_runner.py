@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import importlib
 import json
 import logging
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
@@ -19,14 +21,15 @@ import cloudpickle
 import pytest
 from prefect import flow, task, unmapped
 from prefect.context import FlowRunContext
-from prefect.exceptions import CrashedRun
+from prefect.exceptions import CrashedRun, TerminationSignal
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect_server import eventually
 from stand_in import StandInEngine, until
 
 from prefect_flowrun import ClusterTaskRunner, needs
-from prefect_flowrun.runner import connections
+from prefect_flowrun.contract import ClusterContract
+from prefect_flowrun.runner import connections, standalone_cluster
 from prefect_flowrun.runner.placement import UnknownClusterError
 from prefect_flowrun.runner.progress import Progress
 from prefect_flowrun.wire import versions
@@ -139,11 +142,39 @@ def test_a_failed_flow_cancels_what_it_left(engine):
 
 
 def test_what_ends_the_process_cancels_and_does_not_stop_to_drain(engine):
-    with pytest.raises(KeyboardInterrupt), ClusterTaskRunner() as runner:
+    with pytest.raises(TerminationSignal), ClusterTaskRunner() as runner:
         runner.submit(held, {"path": engine.gate})
         runner.submit(held, {"path": engine.gate})
-        raise KeyboardInterrupt
+        raise TerminationSignal(signal=signal.SIGTERM)
     assert engine.calls == ["cancel 2"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, None])
+def test_a_standalone_cluster_is_given_back_however_a_cell_of_a_notebook_ends(engine, monkeypatch, error):
+    connection, released = connections.acquire_cluster(), []
+    connection.cluster = ClusterContract.model_validate({**CLUSTER, "name": f"{standalone_cluster.PREFIX}mine"})
+    monkeypatch.setattr(connections, "release", released.append)
+    with pytest.raises(error) if error else contextlib.nullcontext(), ClusterTaskRunner() as runner:
+        runner.submit(held, {"path": engine.gate})
+        if error:
+            raise error
+    assert engine.calls == ["cancel 1" if error else "wait 1", "drain"]
+    assert released == [connection]
+
+
+def test_the_next_try_of_a_flow_does_not_wait_for_the_tasks_of_the_one_that_failed(engine, tmp_path):
+    gate, again = engine.gate, tmp_path / "again"
+
+    @flow(task_runner=ClusterTaskRunner(), retries=1)
+    def second_time_lucky():
+        if not again.exists():
+            again.touch()
+            held.submit(gate)
+            raise ValueError
+        return add.submit(1, 2).result()
+
+    assert second_time_lucky() == 3
+    assert engine.calls[:2] == ["cancel 1", "drain"]
 
 
 def test_cancel_all_on_the_original_reaches_the_duplicate_that_runs(engine):
@@ -245,6 +276,29 @@ def test_a_cancelled_task_run_is_not_left_running_in_prefect(engine, prefect_ser
     [run] = prefect_server.final_task_runs(str(state.state_details.flow_run_id), expected=1)
     # The one that never began is not there: Prefect has never heard of it.
     assert (run["state_type"], run["state"]["message"]) == ("CANCELLED", "The flow run ended before this task run did")
+    (tmp_path / "opened").touch()
+
+
+@task
+def begins(began, gate):
+    began.touch()
+    held.fn(gate)
+
+
+@flow(task_runner=ClusterTaskRunner())
+def fails_as_soon_as_a_task_has_begun(began, gate):
+    begins.submit(began, gate)
+    until(began.exists)
+    raise ValueError
+
+
+def test_F24_a_cancelled_task_run_does_not_stay_running_though_prefect_had_not_heard_of_it(
+    engine, prefect_server, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(engine, "gate", None)
+    state = fails_as_soon_as_a_task_has_begun(tmp_path / "began", tmp_path / "opened", return_state=True)
+    [run] = prefect_server.final_task_runs(str(state.state_details.flow_run_id), expected=1)
+    assert (run["state_type"], run["name"].split("-")[0]) == ("CANCELLED", "begins")
     (tmp_path / "opened").touch()
 
 

@@ -49,13 +49,13 @@ def test_a_line_is_logged_though_a_task_beside_has_ended_meanwhile(api, lines):
     @task(log_prints=True, task_run_name="first")
     def first():
         began.wait(60)
-        print("one")
+        print("one")  # noqa: T201
 
     @task(log_prints=True, task_run_name="second")
     def second():
         began.set()
         ended.wait(60)
-        print("two")
+        print("two")  # noqa: T201
 
     with ThreadPoolExecutor(2) as pool:
         futures = [in_thread(pool, first), in_thread(pool, second)]
@@ -75,7 +75,7 @@ def test_a_task_beside_that_wants_no_prints_logged_has_none_logged(api, lines, c
 
     @task
     def prints():
-        print("to the console")
+        print("to the console")  # noqa: T201
 
     with ThreadPoolExecutor(2) as pool:
         waiting = in_thread(pool, logs)

@@ -23,7 +23,8 @@ from prefect_flowrun.engines.dask import entry, task_thread
 from prefect_flowrun.engines.dask import scheduler_plugin as memory
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
 from prefect_flowrun.wire.versions import VersionMismatchError
-from prefect_flowrun.worker.drain import drain_process
+from prefect_flowrun.worker import running
+from prefect_flowrun.worker.drain import flush_process
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
@@ -279,13 +280,23 @@ class DaskEngine:
         if self._on_worker and not future.done():
             task_thread.leave_pool()
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> set[str]:
         """See `Engine.drain`."""
+        answers: dict[str, Any] = {}
         with contextlib.suppress(*TIMEOUTS, OSError):
             # Bounded here too: a worker that is frozen answers nothing.
-            self._client.sync(
+            answers = self._client.sync(
                 self._client._run, _drain_worker, timeout, on_error="ignore", wait=True, callback_timeout=timeout + 1
             )
+        return {run for runs in answers.values() if isinstance(runs, list) for run in runs}
+
+    def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
+        """See `Engine.sizes`."""
+        known: dict[str, int] = {}
+        keys = [cast("DaskFuture", future).future.key for future in futures]
+        with contextlib.suppress(*TIMEOUTS, OSError):
+            known = self._client.nbytes(keys, summary=False)
+        return [known.get(key) for key in keys]
 
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""
@@ -333,9 +344,10 @@ def _cpus_per_local_worker() -> int:
     return int(threads)
 
 
-async def _drain_worker(timeout: float) -> None:  # noqa: ASYNC109 - the thread has the time-out, not the await
+async def _drain_worker(timeout: float) -> list[str]:  # noqa: ASYNC109 - the thread has the time-out, not the await
     # Off the worker's event loop, which must go on answering the scheduler while the API is slow.
-    await asyncio.to_thread(drain_process, timeout)
+    await asyncio.to_thread(flush_process, timeout)
+    return running.now()
 
 
 def _wait_for_port(address: str, timeout: float) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 from ray._private import worker as ray_worker
 
-from prefect_flowrun.worker.drain import drain_process
+from prefect_flowrun.worker import running
+from prefect_flowrun.worker.drain import drain_process, flush_process
 
 # Ray ends processes that have been idle for a second if there are more than CPUs, and does not wait for them for long.
 EXIT_TIMEOUT_S = 2.0
@@ -33,15 +34,19 @@ def listen() -> None:
     threading.Thread(target=_serve, args=(listener,), name="flowrun-drain", daemon=True).start()
 
 
-def drain_node(timeout: float) -> None:
+def drain_node(timeout: float) -> list[str]:
     """Drain the processes of this node. Runs as a task of Ray's.
 
     Args:
         timeout: seconds; processes that do not answer are passed over.
+
+    Returns:
+        Ids of the task runs that go on there.
     """
     deadline = time.monotonic() + timeout
     folder = _folder()
     answers: list[Any] = []
+    going_on: list[str] = []
     for path in folder.iterdir() if folder.exists() else ():
         with contextlib.suppress(OSError):  # that process is gone
             answer = connection.Client(str(path), family="AF_UNIX")
@@ -49,16 +54,19 @@ def drain_node(timeout: float) -> None:
             answers.append(answer)
     while answers and (left := deadline - time.monotonic()) > 0:
         # An answer, or the end of the process.
-        for ended in connection.wait(answers, left):
+        for ended in [answer for answer in connection.wait(answers, left) if isinstance(answer, connection.Connection)]:
             answers.remove(ended)
+            with contextlib.suppress(OSError, EOFError):
+                going_on += ended.recv_bytes().decode().split()
+    return going_on
 
 
 def _serve(listener: connection.Listener) -> None:
     while True:
         with contextlib.suppress(OSError, EOFError, ValueError), listener.accept() as asker:
             # Bytes, not objects: unpickling would let whoever reaches the socket run code.
-            drain_process(float(asker.recv_bytes(64)))
-            asker.send_bytes(b"drained")
+            flush_process(float(asker.recv_bytes(64)))
+            asker.send_bytes(" ".join(running.now()).encode())
 
 
 def _folder() -> Path:

@@ -276,12 +276,24 @@ class RayEngine:
         if self.on_worker:
             self.wait([future], None)
 
-    def drain(self, timeout: float) -> None:
+    def drain(self, timeout: float) -> set[str]:
         """See `Engine.drain`."""
-        if not self._closed:
-            # All that have run tasks and are there, which need not have CPUs.
-            used = self._nodes_used & pending_tasks.alive_ids()
-            _on_nodes(used, timeout, drain_sockets.drain_node, timeout)
+        if self._closed:
+            return set()
+        # All that have run tasks and are there, which need not have CPUs; and those that may be at their first one.
+        nodes = self._nodes_used & pending_tasks.alive_ids()
+        if self._watch.any_pending():
+            nodes |= {node["NodeID"] for node in pending_tasks.alive() if _cpus(node)}
+        answers = _on_nodes(nodes, timeout, drain_sockets.drain_node, timeout)
+        return {run for runs in answers.values() for run in runs}
+
+    def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
+        """See `Engine.sizes`."""
+        outcomes = [future.outcome if isinstance(future, RayFuture) else None for future in futures]
+        known: dict[Any, Any] = {}
+        with contextlib.suppress(errors.RayError, RuntimeError, AttributeError):
+            known = ray.experimental.get_object_locations([outcome for outcome in outcomes if outcome is not None])
+        return [known.get(outcome, {}).get("object_size") if outcome is not None else None for outcome in outcomes]
 
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""

@@ -87,6 +87,10 @@ class Watch:
         """
         self._pending.pop(task, None)
 
+    def any_pending(self) -> bool:
+        """Tell whether any task has not ended."""
+        return bool(self._pending)
+
     def remove_all(self) -> list[Any]:
         """Forget all tasks and return them."""
         pending, self._pending = self._pending, {}
