@@ -41,6 +41,7 @@ class RedirectPolicy(StrEnum):
 
     ALL = "all"
     DEFAULT_ONLY = "default-only"
+    EXPLICIT = "explicit"
     NONE = "none"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from prefect_flowrun.runner.connections import Connection
     from prefect_flowrun.wire.large_parameters import LargeValues
 
+# Made of runners, so above this; in a process that redirects nothing it is not even imported.
+_REDIRECT = "prefect_flowrun.runner.redirect"
 DRAIN_TIMEOUT_S = 10.0
 REPAIR_TIMEOUT_S = 10.0
 # When the process is being ended there is a second or so in all.
@@ -85,6 +88,7 @@ class Session:
             contexts=Contexts(with_secrets=with_secrets),
             tasks=connection.tasks,
             large=large,
+            redirect=redirect.installed() if (redirect := sys.modules.get(_REDIRECT)) is not None else None,
         )
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
         self._outstanding: dict[UUID, _Outstanding] = {}
@@ -134,6 +138,14 @@ class Session:
         self._outstanding[task_run_id] = _Outstanding(task, future)
         future.add_done_callback(partial(self._ended, task_run_id))
         return ClusterFuture(task_run_id, future, self._engine)
+
+    def in_flow_context(self, function: Callable[[], None]) -> None:
+        """Call a function with the flow's settings, which its runner has left by now.
+
+        Args:
+            function: speaks to the flow's Prefect.
+        """
+        self._context.copy().run(function)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for what the flow did not wait for.

@@ -21,6 +21,8 @@ class Envelope:
     call: bytes
     large: dict[str, int]
     lost_task_retries: int | None
+    redirect: str | None
+    """Which runners of flows the worker replaces, as the driver does; None: none."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""

@@ -100,6 +100,7 @@ class Packer:
     contexts: Contexts
     tasks: Tasks = field(default_factory=Tasks)
     large: LargeValues = field(default_factory=LargeValues)
+    redirect: str | None = None
 
     def pack(
         self,
@@ -137,6 +138,7 @@ class Packer:
             call=data,
             large={name: self._add(manifest, blob) for name, blob in large.items()},
             lost_task_retries=self.lost_task_retries,
+            redirect=self.redirect,
         )
         return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures)
 
