@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
     from prefect_flowrun.runner.options import RunnerOptions, StandsFor
 
 
+_NOT_DEFAULT = ("set_as_default", False)
+# Others are for the scheduler, ours or a plugin of the user's.
+_NO_EFFECT = {"retries": "Prefect retries tasks, @task(retries=...); Dask never sees one fail"}
+
+
 class DaskRunner:
     """Attributes of `prefect_dask.DaskTaskRunner`, for a runner that stands in its place."""
 
     options: RunnerOptions
     stands_for: StandsFor
     _report: PerformanceReport | None
+    _told: set[str]
 
     @abstractmethod
     def _run_logger(self) -> Logger:
@@ -54,8 +61,12 @@ class DaskRunner:
 
     @property
     def client_kwargs(self) -> dict[str, Any]:
-        """What a client of the flow's own begins with; a new dict each time, since prefect-dask writes into it."""
-        return {"set_as_default": False, **dict(self.stands_for.client_kwargs)}
+        """What a client of the flow's own begins with; a new dict each time, since prefect-dask writes into it.
+
+        Without the `set_as_default=False` that prefect-dask adds to its runner's: collections compute on the cluster
+        while such a client is open.
+        """
+        return {name: value for name, value in self.stands_for.client_kwargs if (name, value) != _NOT_DEFAULT}
 
     def _heed_dask_settings(self) -> None:
         """Begin the performance report that the flow asks for, and make the client Dask's default if it wants that."""
@@ -71,6 +82,19 @@ class DaskRunner:
             self._run_logger().warning("performance_report_path has no effect: only Dask makes such a report")
         if on_dask and dict(self.stands_for.client_kwargs).get("set_as_default"):
             make_default(self.client)
+
+    def _heed_annotations(self) -> None:
+        """Say in the flow run's log, once, which of the annotations around a submit have no effect."""
+        dask = sys.modules.get("dask")
+        if dask is None or not (around := dask.get_annotations()):
+            return
+        engine = self._connected_engine()
+        on_dask = engine is not None and engine.name == "Dask"
+        for name in around:
+            reason = _NO_EFFECT.get(name) if on_dask else "the task does not run on Dask; see needs()"
+            if reason and name not in self._told:
+                self._told.add(name)
+                self._run_logger().warning("dask.annotate(%s=...) has no effect: %s", name, reason)
 
 
 def make_default(client: distributed.Client) -> None:

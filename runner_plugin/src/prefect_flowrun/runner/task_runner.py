@@ -137,6 +137,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
         self._in_process: TaskRunner[Any] | None = None
         self._large = LargeValues()
         self._report: PerformanceReport | None = None
+        self._told: set[str] = set()
         self._started = False
 
     @property
@@ -218,6 +219,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
         startup_timeline.mark("first submit called")
         self._connect()
         startup_timeline.mark("cluster connected")
+        self._heed_annotations()
         if self._in_process is not None:
             future: PrefectFuture[Any] = self._in_process.submit(task, parameters, wait_for, dependencies)
             return future

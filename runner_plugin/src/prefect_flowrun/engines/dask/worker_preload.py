@@ -20,6 +20,7 @@ import threading
 import time
 from typing import Any
 
+import dask
 from distributed.comm import connect
 
 from prefect_flowrun.worker.drain import drain_process
@@ -42,6 +43,7 @@ async def dask_setup(worker: Any) -> None:
         worker: the `distributed.Worker` that is starting.
     """
     started = time.monotonic()
+    offer_configured(worker)
     imports = asyncio.create_task(asyncio.to_thread(warm_up, "prefect_flowrun.engines.dask.entry"))
     await wait_for_scheduler(worker.scheduler.address, worker.connection_args)
     reachable = time.monotonic()
@@ -51,6 +53,17 @@ async def dask_setup(worker: Any) -> None:
         reachable - started,
         time.monotonic() - started,
     )
+
+
+def offer_configured(worker: Any) -> None:
+    """Offer what the configuration says, too: distributed takes it only where the command line says nothing.
+
+    Args:
+        worker: has what `--resources` has given it, which goes first.
+    """
+    for name, amount in (dask.config.get("distributed.worker.resources", None) or {}).items():
+        if name not in worker.state.total_resources:
+            worker.state.total_resources[name] = worker.state.available_resources[name] = float(amount)
 
 
 async def dask_teardown(worker: Any) -> None:
