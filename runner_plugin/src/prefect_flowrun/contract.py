@@ -43,6 +43,7 @@ class RedirectPolicy(StrEnum):
 
     ALL = "all"
     DEFAULT_ONLY = "default-only"
+    EXPLICIT = "explicit"
     NONE = "none"
 
 

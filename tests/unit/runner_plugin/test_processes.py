@@ -219,7 +219,7 @@ def test_sigterm_to_a_forked_child_of_the_flow_does_not_end_the_run():
         ("prefect_flowrun.engines.dask_worker", {"prefect", "pydantic"}),
         ("prefect_flowrun.engines.dask_http", {"prefect", "pydantic"}),
         ("prefect_flowrun.runner.task_runner", {"distributed", "dask"}),
-        ("prefect_flowrun.driver.redirect", {"distributed", "dask", "prefect_dask"}),
+        ("prefect_flowrun.runner.redirect", {"distributed", "dask", "prefect_dask"}),
     ],
 )
 def test_importing_a_module_does_not_import_what_it_must_not_wait_for(module, absent):

@@ -19,14 +19,14 @@ from prefect_flowrun import environment, startup_timeline
 from prefect_flowrun.clusters.kubernetes import TaskClusters
 from prefect_flowrun.clusters.lifecycle import Lifecycle
 from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
-from prefect_flowrun.driver import final_state_limit, redirect, run_flow
+from prefect_flowrun.driver import final_state_limit, run_flow
 from prefect_flowrun.driver.cancellation_poll import CancelWatch
 from prefect_flowrun.driver.final_state_limit import EndLimit
 from prefect_flowrun.driver.load_flow import FlowLoadError, fallback_flow_name, load_flow
 from prefect_flowrun.driver.shutdown import Cause, Shutdown
 from prefect_flowrun.records import flow_run, ownership
 from prefect_flowrun.records.ownership import Course
-from prefect_flowrun.runner import connections, progress
+from prefect_flowrun.runner import connections, progress, redirect
 from prefect_flowrun.runner.options import engine_override
 
 if TYPE_CHECKING:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +30,16 @@ class Fallback(StrEnum):
     ERROR = "error"
 
 
+@dataclass(frozen=True)
+class StandsFor:
+    """What the stock runner of an unmodified flow had said, in whose place a ClusterTaskRunner stands."""
+
+    notes: tuple[str, ...] = ()
+    """What has no effect here, in words for the flow run's log."""
+    client_kwargs: tuple[tuple[str, Any], ...] = ()
+    """Arguments of prefect-dask's client, by name."""
+
+
 class RunnerOptions(BaseModel):
     """See `ClusterTaskRunner.__init__`."""
 
@@ -38,10 +50,12 @@ class RunnerOptions(BaseModel):
     fallback: Fallback = Fallback.LOCAL
     address: str | None = None
     workers: int | None = Field(default=None, ge=1)
+    max_workers: int | None = Field(default=None, ge=1)
     min_workers: int = Field(default=0, ge=0)
     connect_timeout_s: float | None = Field(default=None, gt=0)
     exit_timeout_s: float | None = Field(default=None, ge=0)
     lost_task_retries: int | None = Field(default=None, ge=0)
+    performance_report_path: str | None = None
 
 
 def engine_override(env: Mapping[str, str] = os.environ) -> EngineChoice | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from prefect_flowrun.runner.connections import Connection
     from prefect_flowrun.wire.large_parameters import LargeValues
 
+# Made of runners, so above this; in a process that redirects nothing it is not even imported.
+_REDIRECT = "prefect_flowrun.runner.redirect"
 DRAIN_TIMEOUT_S = 10.0
 REPAIR_TIMEOUT_S = 10.0
 # When the process is being ended there is a second or so in all.
@@ -88,6 +91,7 @@ class Session:
             tasks=connection.tasks,
             large=large,
             code=FlowCode(connection.sent_folder()),
+            redirect=redirect.installed() if (redirect := sys.modules.get(_REDIRECT)) is not None else None,
         )
         by_value.register()
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
@@ -140,6 +144,14 @@ class Session:
         cluster_future: ClusterFuture[Any] = ClusterFuture(task_run_id, future, self._engine)
         self._futures.add(cluster_future)
         return cluster_future
+
+    def in_flow_context(self, function: Callable[[], None]) -> None:
+        """Call a function with the flow's settings, which its runner has left by now.
+
+        Args:
+            function: speaks to the flow's Prefect.
+        """
+        self._context.copy().run(function)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for what the flow did not wait for.

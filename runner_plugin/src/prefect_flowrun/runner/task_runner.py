@@ -17,7 +17,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect_flowrun import startup_timeline
 from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.runner import connections, standalone_cluster
-from prefect_flowrun.runner.options import RunnerOptions, engine_override
+from prefect_flowrun.runner.dask_runner import DaskRunner
+from prefect_flowrun.runner.options import RunnerOptions, StandsFor, engine_override
+from prefect_flowrun.runner.performance_report import PerformanceReport
 from prefect_flowrun.runner.placement import (
     InProcess,
     OnCluster,
@@ -30,7 +32,7 @@ from prefect_flowrun.runner.placement import (
 from prefect_flowrun.runner.progress import Counter, Progress, of_this_process
 from prefect_flowrun.runner.sequential import SequentialTaskRunner
 from prefect_flowrun.runner.submission import Session
-from prefect_flowrun.runner.thread_pool import PatientThreadPool, failed
+from prefect_flowrun.runner.thread_pool import PatientThreadPool, cancel_threads, failed
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.large_parameters import LargeValues
 from prefect_flowrun.worker import own_cluster
@@ -42,18 +44,16 @@ if TYPE_CHECKING:
 
     from prefect_flowrun.clusters.waiting_reasons import Logger
     from prefect_flowrun.contract import ClusterContract
+    from prefect_flowrun.engines.base import Engine
 
 __all__ = ["ClusterTaskRunner", "UnknownClusterError"]
 
 # A laptop's cluster is up in a second or two; that of a FlowRun says itself how long it may take.
 LOCAL_CONNECT_TIMEOUT_S = 60.0
 _SECRETS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
-_OF_THIS_PROCESS = frozenset(
-    {"logger", "_started", "_family", "_counter", "_lock", "_session", "_connection", "_in_process", "_large"}
-)
 
 
-class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
+class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
     """Run tasks on a cluster of the FlowRun.
 
     In a FlowRun without clusters tasks run in threads of the driver; outside a FlowRun on a cluster on this machine,
@@ -75,6 +75,8 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         connect_timeout_s: float | None = None,
         exit_timeout_s: float | None = None,
         lost_task_retries: int | None = None,
+        max_workers: int | None = None,
+        performance_report_path: str | None = None,
     ) -> None:
         """Choose where tasks run; nothing is connected before the first submit.
 
@@ -95,6 +97,10 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 limit.
             lost_task_retries: how often a task that was running on a lost worker is run again; None means as often as
                 the task's own `retries`.
+            max_workers: bound of an elastic cluster, below the one that the FlowRun sets, for as long as this
+                connection to it lasts.
+            performance_report_path: where Dask's performance report is written when the flow ends; an artifact in
+                Prefect keeps it, since the disk of a driver goes with it. Needs bokeh. Not on Ray.
 
         Raises:
             ValueError: an option is none of these.
@@ -111,8 +117,11 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                 "connect_timeout_s": connect_timeout_s,
                 "exit_timeout_s": exit_timeout_s,
                 "lost_task_retries": lost_task_retries,
+                "max_workers": max_workers,
+                "performance_report_path": performance_report_path,
             }
         )
+        self.stands_for = StandsFor()
         self._begin()
 
     def _begin(self) -> None:
@@ -122,11 +131,13 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             {id(self): self}
         )
         self._counter = Counter(of_this_process)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._session: Session | None = None
         self._connection: connections.Connection | None = None
         self._in_process: TaskRunner[Any] | None = None
         self._large = LargeValues()
+        self._report: PerformanceReport | None = None
+        self._told: set[str] = set()
         self._started = False
 
     @property
@@ -172,7 +183,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel with the settings alone: on a worker it connects anew, if a task there submits others."""
-        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
+        return {"options": self.options, "stands_for": self.stands_for}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -208,6 +219,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         startup_timeline.mark("first submit called")
         self._connect()
         startup_timeline.mark("cluster connected")
+        self._heed_annotations()
         if self._in_process is not None:
             future: PrefectFuture[Any] = self._in_process.submit(task, parameters, wait_for, dependencies)
             return future
@@ -237,13 +249,14 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             if runner._session is not None:
                 runner._session.cancel()
             if isinstance(runner._in_process, ThreadPoolTaskRunner):
-                _cancel_threads(runner._in_process)
+                cancel_threads(runner._in_process)
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
         session, self._session = self._session, None
         in_process, self._in_process = self._in_process, None
         connection, self._connection = self._connection, None
+        report, self._report = self._report, None
         # SIGTERM ends the process; Ctrl-C and errors of Prefect's do not end that of a notebook.
         hurried = exc_type is not None and not issubclass(exc_type, (Exception, KeyboardInterrupt))
         try:
@@ -252,10 +265,12 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
                     session.cancel()
                 else:
                     session.wait(self.options.exit_timeout_s)
+                if report is not None and not hurried:
+                    session.in_flow_context(report.finish)
                 session.close(hurried=hurried)
         finally:
             if exc_type is not None and isinstance(in_process, ThreadPoolTaskRunner):
-                _cancel_threads(in_process)
+                cancel_threads(in_process)
             elif in_process is not None:
                 in_process.__exit__(exc_type, exc_value, traceback)
             if connection is not None and not (hurried and connection.ends_with_process):
@@ -279,6 +294,7 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             if warning := versions.outside_tested_range(prefect.__version__):
                 self.logger.warning(warning)
             self._session = self._open_session(target)
+            self._heed_dask_settings()
 
     def _start_in_process(self, target: InProcess) -> None:
         if target.reason:
@@ -292,15 +308,14 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         self._in_process = runner.__enter__()
 
     def _open_session(self, target: OnCluster | OnTaskCluster | OnLocalCluster) -> Session:
+        for note in self.stands_for.notes:
+            self._run_logger().warning(note)
         if isinstance(target, OnLocalCluster):
             self.logger.info("Not in a FlowRun: using a %s cluster on this machine", target.engine.capitalize())
             connection = self._connection = connections.acquire_local(target.engine)
             timeout = self.options.connect_timeout_s or LOCAL_CONNECT_TIMEOUT_S
         else:
             cluster = self._contract(target)
-            if self.options.connect_timeout_s is not None:
-                update = {"startup_timeout_seconds": max(1, round(self.options.connect_timeout_s))}
-                cluster = cluster.model_copy(update=update)
             connection = self._connection = connections.acquire_cluster(
                 cluster, self._run_logger(), self.options.workers
             )
@@ -329,10 +344,23 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
             nested=True,
         )
 
+    def _connected_engine(self) -> Engine | None:
+        self._connect()
+        return self._connection.engine if self._connection is not None else None
+
     def _contract(self, target: OnCluster | OnTaskCluster) -> ClusterContract:
-        if isinstance(target, OnCluster):
-            return target.cluster
-        return standalone_cluster.contract(target.name, target.engine.capitalize(), self.options.address, os.environ)
+        if isinstance(target, OnTaskCluster):
+            name, engine = target.name, target.engine.capitalize()
+            cluster = standalone_cluster.contract(name, engine, self.options.address, os.environ)
+        else:
+            cluster = target.cluster
+        update: dict[str, Any] = {}
+        if self.options.connect_timeout_s is not None:
+            update["startup_timeout_seconds"] = max(1, round(self.options.connect_timeout_s))
+        if self.options.max_workers is not None and cluster.elastic:
+            update["max_workers"] = min(self.options.max_workers, cluster.max_workers)
+            update["min_workers"] = min(self.options.max_workers, cluster.min_workers)
+        return cluster.model_copy(update=update)
 
     def _run_logger(self) -> Logger:
         """Return the flow run's logger: a user who waits for a cluster looks there."""
@@ -351,11 +379,3 @@ class ClusterTaskRunner(TaskRunner[PrefectFuture[Any]]):
         mine = versions.collect(connection.engine.package)
         for node, theirs in connection.engine.versions(timeout).items():
             versions.check(mine, theirs, node)
-
-
-def _cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
-    """Cancel what has not begun, in a process that is being ended.
-
-    Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.
-    """
-    threading.Thread(target=runner.cancel_all, name="flowrun-cancel", daemon=True).start()

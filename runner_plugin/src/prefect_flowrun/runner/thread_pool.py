@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,3 +75,14 @@ def failed(flow_run: FlowRun | None) -> bool:
     return state is not None and (
         state.is_failed() or state.is_crashed() or state.is_cancelled() or state.is_scheduled()
     )
+
+
+def cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:
+    """Cancel what has not begun, in a process that is being ended.
+
+    Prefect's runner also waits for tasks that run, which can't be interrupted; and so on_cancellation hooks would wait.
+
+    Args:
+        runner: whose threads they are.
+    """
+    threading.Thread(target=runner.cancel_all, name="flowrun-cancel", daemon=True).start()

@@ -23,6 +23,8 @@ class Envelope:
     lost_task_retries: int | None
     code: tuple[tuple[str, ...], int | None, int | None]
     """Where modules are; blobs of the flow's folder and of what it has changed in modules, if there are any."""
+    redirect: str | None
+    """Which runners of flows the worker replaces, as the driver does; None: none."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""

@@ -102,6 +102,7 @@ class Packer:
     tasks: Tasks = field(default_factory=Tasks)
     large: LargeValues = field(default_factory=LargeValues)
     code: FlowCode = field(default_factory=FlowCode)
+    redirect: str | None = None
 
     def pack(
         self,
@@ -140,6 +141,7 @@ class Packer:
             large={name: self._add(manifest, blob) for name, blob in large.items()},
             lost_task_retries=self.lost_task_retries,
             code=self._code(manifest),
+            redirect=self.redirect,
         )
         return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures)
 

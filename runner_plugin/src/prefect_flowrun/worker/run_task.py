@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import pickle
 import threading
 from collections import OrderedDict
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from prefect_flowrun.worker.delivery import Delivery
 
+# By package, as the contract calls them.
+_ENGINES = {"distributed": "Dask", "ray": "Ray"}
 _KEPT_TASKS = 256
 _KEPT_BYTES = 128 * 2**20
 
@@ -126,6 +129,10 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     own_cluster.joining.set(delivery.join)
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
+    if envelope.redirect is not None:
+        # By name, since this is of the layer of those who submit. Before modules with flows in them are imported.
+        submitting = importlib.import_module("prefect_flowrun.runner.redirect")
+        submitting.install_on_worker(envelope.redirect, _ENGINES[engine])
     opened = _Opened(delivery, envelope)
     opened.enter_code()
     context, task = opened.context(), opened.task()

@@ -18,6 +18,7 @@ WARM_MODULES = (
     "anyio._backends._asyncio",
     "prefect_flowrun.worker.prefect_logging",
     "prefect_flowrun.worker.run_task",
+    "prefect_flowrun.runner.redirect",  # and the runner, which travels with each flow
 )
 
 

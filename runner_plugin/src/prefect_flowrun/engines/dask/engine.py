@@ -210,7 +210,7 @@ class DaskEngine:
             *upstream,
             key=call.key,
             pure=False,
-            resources=_resources(call.needs),
+            **_placement(call.needs),
         )
         return DaskFuture(self, future, call.parcels)
 
@@ -303,7 +303,7 @@ class DaskEngine:
         if isinstance(error, _NO_WORKER):
             self._startup_failure = f"No Dask worker could take the task within the start-up time. {error}"
             return self._startup_failure
-        if isinstance(error, VersionMismatchError):
+        if isinstance(error, (VersionMismatchError, memory.NotOfferedError)):
             return str(error)
         if isinstance(error, FutureCancelledError):
             return f"The task was cancelled on the Dask cluster: {error}"
@@ -328,13 +328,21 @@ def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:
         client.loop.add_callback(client._send_to_scheduler, {"op": memory.DROP, "parcel": parcel})
 
 
-def _resources(needs: Needs | None) -> dict[str, float] | None:
-    if needs is None:
-        return None
-    resources = dict(needs.resources)
-    if needs.num_cpus is not None:
-        resources["CPU"] = needs.num_cpus
-    return resources or None
+def _placement(needs: Needs | None) -> dict[str, Any]:
+    """Say where a task may run and before which others: `needs`, and over the rest what `dask.annotate` says here."""
+    around = dask.get_annotations()
+    resources = dict(around.get("resources") or {})
+    if needs is not None:
+        resources |= needs.resources
+        if needs.num_cpus is not None:
+            resources["CPU"] = needs.num_cpus
+    workers = around.get("workers")
+    return {
+        "resources": resources or None,
+        "workers": [workers] if isinstance(workers, str) else workers,
+        "allow_other_workers": bool(around.get("allow_other_workers", False)),
+        "priority": around.get("priority", 0),
+    }
 
 
 def _cpus_per_local_worker() -> int:

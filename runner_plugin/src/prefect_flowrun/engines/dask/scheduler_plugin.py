@@ -11,6 +11,9 @@ A plugin of the scheduler, registered by the client. Imports no prefect: the sch
 
 from __future__ import annotations
 
+import pickle
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
@@ -23,6 +26,20 @@ PUT, GET, START, OUTCOMES = "flowrun_put", "flowrun_get", "flowrun_start", "flow
 DROP, FINISH = "flowrun-drop", "flowrun-finish"
 
 
+class NotOfferedError(Exception):
+    """A task asks for resources that no worker has."""
+
+    def __init__(self, needs: str, offers: str) -> None:
+        super().__init__(needs, offers)
+
+    def __str__(self) -> str:
+        needs, offers = self.args
+        return (
+            f"No Dask worker can take the task: it needs {needs}, and the workers offer {offers}. "
+            "A FlowRun says what they offer in spec.clusters[].workers: threads, devices, customResources"
+        )
+
+
 class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is untyped
     """Adds our messages to the scheduler's."""
 
@@ -32,6 +49,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         self._parcels: dict[str, bytes] = {}
         self._starts: dict[str, int] = {}
         self._outcomes: dict[str, bytes] = {}
+        self._scheduler: Scheduler | None = None
 
     def start(self, scheduler: Scheduler) -> None:
         """Begin; called by the scheduler.
@@ -39,6 +57,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         Args:
             scheduler: the scheduler.
         """
+        self._scheduler = scheduler
         scheduler.handlers.update({PUT: self._put, GET: self._get, START: self._start, OUTCOMES: self._get_outcomes})
         scheduler.stream_handlers.update({DROP: self._drop, FINISH: self._finish})
 
@@ -53,6 +72,38 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if finish == "forgotten":
             self._starts.pop(key, None)
             self._outcomes.pop(key, None)
+        elif finish == "no-worker" and self._scheduler is not None:
+            # Not in the middle of a transition.
+            self._scheduler.loop.add_callback(self._refuse_what_nobody_offers)
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Look what a new worker offers; called by the scheduler.
+
+        Args:
+            scheduler: the scheduler.
+            worker: its address.
+        """
+        scheduler.loop.add_callback(self._refuse_what_nobody_offers)
+
+    def _refuse_what_nobody_offers(self) -> None:
+        """Fail tasks that ask for more of a resource than any worker has.
+
+        Dask lets them wait until its `no-workers-timeout`, 15 minutes in a FlowRun. The workers of a cluster are alike,
+        so the first one that is there tells what any will offer.
+        """
+        scheduler = self._scheduler
+        if scheduler is None or not scheduler.workers:
+            return
+        offers = {name: max(supplied.values()) for name, supplied in scheduler.resources.items() if supplied}
+        for task in list(scheduler.unrunnable):
+            needs = task.resource_restrictions or {}
+            if any(offers.get(name, 0) < amount for name, amount in needs.items()):
+                stimulus = f"flowrun-not-offered-{time.time()}"
+                error = pickle.dumps(NotOfferedError(_amounts(needs), _amounts(offers)))
+                recommended = scheduler.transition(
+                    task.key, "erred", exception=error, cause=task.key, stimulus_id=stimulus
+                )
+                scheduler.transitions(recommended, stimulus_id=stimulus)
 
     def _put(self, parcel: str, data: bytes) -> None:
         self._parcels[parcel] = data
@@ -73,3 +124,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _finish(self, key: str, outcome: bytes, **_: Any) -> None:
         if key in self._starts:
             self._outcomes[key] = outcome
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {amount:g}" for name, amount in sorted(resources.items())) or "nothing"

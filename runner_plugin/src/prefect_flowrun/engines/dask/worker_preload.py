@@ -20,6 +20,7 @@ import threading
 import time
 from typing import Any
 
+import dask
 from distributed.comm import connect
 
 from prefect_flowrun.source import import_path, work_folder
@@ -44,6 +45,7 @@ async def dask_setup(worker: Any) -> None:
     """
     started = time.monotonic()
     work_folder.prepare()  # milliseconds
+    offer_configured(worker)
     imports = asyncio.create_task(asyncio.to_thread(warm_up, "prefect_flowrun.engines.dask.entry"))
     await wait_for_scheduler(worker.scheduler.address, worker.connection_args)
     reachable = time.monotonic()
@@ -54,6 +56,17 @@ async def dask_setup(worker: Any) -> None:
         reachable - started,
         time.monotonic() - started,
     )
+
+
+def offer_configured(worker: Any) -> None:
+    """Offer what the configuration says, too: distributed takes it only where the command line says nothing.
+
+    Args:
+        worker: has what `--resources` has given it, which goes first.
+    """
+    for name, amount in (dask.config.get("distributed.worker.resources", None) or {}).items():
+        if name not in worker.state.total_resources:
+            worker.state.total_resources[name] = worker.state.available_resources[name] = float(amount)
 
 
 async def dask_teardown(worker: Any) -> None:
