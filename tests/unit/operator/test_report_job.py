@@ -101,7 +101,7 @@ def test_job_and_pod_are_let_in_where_the_driver_is_by_its_labels_and_security_c
     assert made["spec"]["priorityClassName"] == "batch"
     assert "initContainers" not in made["spec"]
     (container,) = made["spec"]["containers"]
-    assert container["command"] == ["python", "-m", "prefect_flowrun.report_end"]
+    assert container["command"] == ["python", "-P", "-m", "prefect_flowrun.report_end"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert [volume["name"] for volume in made["spec"]["volumes"]] == ["tmp"]
     assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp"]
