@@ -217,8 +217,9 @@ def test_annotation_without_effect_is_named_once(
 
     state = annotated(return_state=True)
 
+    flow_run_id = str(state.state_details.flow_run_id)
     lines = eventually(
-        lambda: [line for line in prefect_api.logs(str(state.state_details.flow_run_id)) if "dask.annotate" in line],
+        lambda: [line for line in prefect_api.logs(flow_run_id) if "dask.annotate" in line],
         bool,
     )
     assert [said in line for line in lines] == [True]

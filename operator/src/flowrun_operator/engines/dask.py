@@ -9,9 +9,10 @@ from flowrun_operator.api.common import Resources, SecretKey, WorkerOptions
 from flowrun_operator.api.naming import worker_name
 from flowrun_operator.api.taskcluster import TaskCluster
 from flowrun_operator.build.pod import PYTHON, env
-from flowrun_operator.build.quantities import GPU, in_bytes, limit, value
+from flowrun_operator.build.quantities import in_bytes, limit
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.engines.base import HostParts
+from flowrun_operator.engines.offers import offered
 from flowrun_operator.engines.worker import READY_PORT, WorkerProcess, worker_pod
 
 # /ready is ours: registered with the scheduler, not merely started.
@@ -70,10 +71,10 @@ def _command(cluster: TaskCluster, name: str) -> list[str]:
     command += ["--dashboard-address", f":{READY_PORT}", "--nthreads", str(workers.threads), "--name", name]
     command += ["--memory-limit", _memory_limit(cluster)]
     command += ["--death-timeout", str(cluster.spec.startup_deadline_seconds)]
-    # What tasks may ask for by name (`needs` of the plugin).
-    gpus = value(limit(workers.resources, GPU))
-    offered = {"CPU": workers.threads, **({"GPU": int(gpus)} if gpus else {})}
-    command += ["--resources", " ".join(f"{name}={amount}" for name, amount in offered.items())]
+    # What tasks may ask for by name (`needs` of the plugin, `dask.annotate`); the preload adds what Dask's own
+    # configuration offers, which distributed would pass over for this.
+    offers = {"CPU": workers.threads, **offered(workers)}
+    command += ["--resources", " ".join(f"{name}={amount}" for name, amount in offers.items())]
     return [*command, "--preload", "prefect_flowrun.engines.dask_worker"]
 
 

@@ -16,8 +16,8 @@ from prefect.flows import Flow
 from prefect.task_runners import TaskRunner
 
 from prefect_flowrun.contract import ClusterContract, RedirectPolicy
-from prefect_flowrun.runner import stock_dask
 from prefect_flowrun.runner.options import EngineChoice
+from prefect_flowrun.runner.prefect_dask import settings as dask_settings
 from prefect_flowrun.runner.task_runner import ClusterTaskRunner
 
 # By name: importing prefect_dask to compare classes would cost time, and need not be installed.
@@ -120,7 +120,7 @@ def _in_place_of(runner: TaskRunner[Any], cluster: ClusterContract | None) -> Cl
     name = cluster.name if cluster is not None else None
     if _stock_engine(runner) != "Dask":
         return ClusterTaskRunner(name)
-    translation = stock_dask.translate(runner, cluster)
+    translation = dask_settings.translate(runner, cluster)
     ours = ClusterTaskRunner(name, **translation.options)
     ours.stands_for = translation.stands_for
     return ours

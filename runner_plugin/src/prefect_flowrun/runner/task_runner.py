@@ -17,9 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect_flowrun import startup_timeline
 from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.runner import connections, standalone_cluster
-from prefect_flowrun.runner.dask_runner import DaskRunner
 from prefect_flowrun.runner.options import RunnerOptions, StandsFor, engine_override
-from prefect_flowrun.runner.performance_report import PerformanceReport
 from prefect_flowrun.runner.placement import (
     InProcess,
     OnCluster,
@@ -29,6 +27,8 @@ from prefect_flowrun.runner.placement import (
     UnknownClusterError,
     choose,
 )
+from prefect_flowrun.runner.prefect_dask.attributes import DaskRunner
+from prefect_flowrun.runner.prefect_dask.performance_report import PerformanceReport
 from prefect_flowrun.runner.progress import Counter, Progress, of_this_process
 from prefect_flowrun.runner.sequential import SequentialTaskRunner
 from prefect_flowrun.runner.submission import Session

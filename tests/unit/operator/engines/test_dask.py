@@ -140,3 +140,12 @@ def test_the_pod_template_cannot_take_name_owner_or_labels_away():
 
 def test_F30_a_malformed_pod_template_does_not_stop_the_decision():
     assert worker({"podTemplate": {"metadata": None}})["metadata"]["labels"]["flowrun.dev/run"] == "etl"
+
+
+def test_a_worker_offers_its_threads_devices_and_custom_resources():
+    workers = {
+        "threads": 2,
+        "resources": {"limits": {"nvidia.com/gpu": 1, "example.com/fpga": 3}},
+        "customResources": {"db": 1},
+    }
+    assert argument(worker(workers), "--resources") == "CPU=2 GPU=1 example.com/fpga=3 db=1"

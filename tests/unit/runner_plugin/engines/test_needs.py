@@ -10,7 +10,7 @@ import pytest
 from prefect import task
 
 from prefect_flowrun import needs
-from prefect_flowrun.engines.dask.engine import _resources as for_dask
+from prefect_flowrun.engines.dask.engine import _placement
 from prefect_flowrun.engines.needs import Needs, needs_of
 
 GPU = {"GPU": 1}
@@ -132,4 +132,4 @@ def test_a_marked_task_travels_with_its_mark():
     ids=str,
 )
 def test_dask_calls_them_resources_of_a_worker(asked, said):
-    assert for_dask(asked) == said
+    assert _placement(asked)["resources"] == said

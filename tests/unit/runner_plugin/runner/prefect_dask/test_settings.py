@@ -6,7 +6,7 @@ import pytest
 from prefect_dask import DaskTaskRunner
 
 from prefect_flowrun.contract import ClusterContract
-from prefect_flowrun.runner.stock_dask import translate
+from prefect_flowrun.runner.prefect_dask.settings import translate
 
 
 def cluster(**options):

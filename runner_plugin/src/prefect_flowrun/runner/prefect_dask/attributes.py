@@ -6,7 +6,7 @@ import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from prefect_flowrun.runner.performance_report import PerformanceReport
+from prefect_flowrun.runner.prefect_dask.performance_report import PerformanceReport
 
 if TYPE_CHECKING:
     import distributed

@@ -1,0 +1,1 @@
+"""What flows written for prefect-dask find here in the place of its runner."""
