@@ -48,9 +48,8 @@ def files_of_the_driver(run: FlowRun, folder: Path) -> dict[str, str]:
     env = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"] if "value" in entry}
     for stage in belongings(run, 2, defaults):
         for manifest in stage:
-            for key, text in manifest.get("stringData", {}).items():
-                # As the API server stores it.
-                (folder / key).write_bytes(json.loads(json.dumps(text)).encode())
+            if text := manifest.get("stringData", {}).get("parameters.json"):
+                (folder / "parameters.json").write_bytes(json.loads(json.dumps(text)).encode())
     if "FLOWRUN_PARAMETERS_FILE" in env:
         env["FLOWRUN_PARAMETERS_FILE"] = str(folder / Path(env["FLOWRUN_PARAMETERS_FILE"]).name)
     return env

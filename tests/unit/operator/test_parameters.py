@@ -70,3 +70,11 @@ def test_without_parameters_there_is_no_secret(none):
 def test_kubernetes_leaves_a_value_of_ours_as_it_is():
     # It replaces $(NAME) by another variable, and $$ by $.
     assert env(A="$5 $(HOME) $$") == [{"name": "A", "value": "$$5 $$(HOME) $$$$"}]
+
+
+def test_they_can_be_read_where_no_group_owns_the_file():
+    # A platform that chooses the user, or a user id alone.
+    run = a_run({**spec(GIVEN), "podSecurityContext": {"runAsUser": 1234}})
+    pod = driver_job(run, 1, DEFAULTS)["spec"]["template"]["spec"]
+    (volume,) = [v for v in pod["volumes"] if "secret" in v]
+    assert volume["secret"]["defaultMode"] == 0o444

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from prefect_server import free_port
 
+FLOWS = Path(__file__).parent / "flows"
 OBJECT_STORE_BYTES = 80 * 2**20
 RAY_ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
 
@@ -66,20 +67,31 @@ class RayWorker:
         self.process.wait()
 
 
-def start_ray_worker(contract: dict[str, Any], folder: Path, name: str = "worker-0", **options: str) -> RayWorker:
-    """Start a worker as its pod does; its sockets need a short path, hence /tmp."""
+def start_ray_worker(
+    contract: dict[str, Any],
+    folder: Path,
+    name: str = "worker-0",
+    *,
+    cwd: Path | None = None,
+    told: Mapping[str, str] | None = None,
+    **options: str,
+) -> RayWorker:
+    """Start a worker as its pod does; its sockets need a short path, hence /tmp.
+
+    Its working directory is that of the tests' flows, as if one image had them all, or `cwd`; `told` is added to its
+    environment.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "prefect_flowrun.engines.ray_worker", "--address", contract["address"]]
+    command = [sys.executable, "-P", "-m", "prefect_flowrun.engines.ray_worker", "--address", contract["address"]]
     command += ["--num-cpus", "1", "--object-store-memory", str(OBJECT_STORE_BYTES), "--name", name]
     command += ["--ready-port", str(port), "--death-timeout", "120", "--temp-dir", f"/tmp/frw-{port}"]
     for option, value in options.items():
         command += [f"--{option.replace('_', '-')}", value]
-    home = folder / "worker"
-    home.mkdir(exist_ok=True)
     log = folder / f"{contract['name']}-{name}-{port}.log"
     env = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWRUN_", "PREFECT_", "RAY_"))}
+    env |= {**RAY_ENVIRONMENT, **(told or {})}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=home, env={**env, **RAY_ENVIRONMENT}, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=cwd or FLOWS, env=env, stdout=output, stderr=output)
     return RayWorker(process, port, log)
 
 

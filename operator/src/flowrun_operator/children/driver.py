@@ -80,7 +80,7 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
     source = source_parts(run.spec.flow.source)
     resources = driver_resources(run, defaults)
     host = _coordinators(run, attempt, resources)
-    parameters = parameters_parts(run, attempt)
+    parameters = parameters_parts(run, attempt, defaults)
     told = [c.model_dump(by_alias=True) for c in contracts(run, attempt, defaults, resources)]
     contract = env(
         FLOWRUN_NAME=run.metadata.name,

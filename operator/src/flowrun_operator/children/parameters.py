@@ -15,11 +15,12 @@ from flowrun_operator.api.naming import own_name
 from flowrun_operator.build.pod import env
 from flowrun_operator.build.secrets import PARAMETERS_IN_SECRET
 from flowrun_operator.engines import HostParts
+from flowrun_operator.model import Defaults
 
 _FOLDER = "/flowrun/parameters"
 _VOLUME = "flowrun-parameters"
-# To be read by the pod's own group alone, which `fsGroup` is.
-_MODE = 0o440
+# To be read by the pod's own group alone; by all in it where no group is known to own the file.
+_MODE, _MODE_WITHOUT_GROUP = 0o440, 0o444
 # Not JSON: a driver that does not know of the file must not call the flow with its defaults.
 _ELSEWHERE = "in the file FLOWRUN_PARAMETERS_FILE, of which this version of prefect-flowrun does not know"
 
@@ -41,12 +42,15 @@ def parameters_secret(run: FlowRun, attempt: int) -> SecretKey | None:
     return SecretKey(name=name, key=PARAMETERS_IN_SECRET)
 
 
-def parameters_parts(run: FlowRun, attempt: int) -> HostParts:
+def parameters_parts(run: FlowRun, attempt: int, defaults: Defaults) -> HostParts:
     """Return what the driver's container needs to read them."""
     where = parameters_secret(run, attempt)
     if where is None:
         return HostParts(env=env(FLOWRUN_PARAMETERS="{}"))
     told = env(FLOWRUN_PARAMETERS=_ELSEWHERE, FLOWRUN_PARAMETERS_FILE=f"{_FOLDER}/{where.key}")
-    source: dict[str, Any] = {"secretName": where.name, "defaultMode": _MODE}
+    security = run.spec.pod_security_context or defaults.pod_security_context
+    grouped = security is None or security.fs_group is not None
+    mode = _MODE if grouped else _MODE_WITHOUT_GROUP
+    source: dict[str, Any] = {"secretName": where.name, "defaultMode": mode}
     mount = {"name": _VOLUME, "mountPath": _FOLDER, "readOnly": True}
     return HostParts(env=told, volumes=[{"name": _VOLUME, "secret": source}], mounts=[mount])

@@ -14,6 +14,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_flowrun.source.archive import pack
@@ -36,6 +37,18 @@ class FolderTooLargeError(RuntimeError):
     """The flow's folder can't be sent to the workers of a standalone cluster; the message says what to do."""
 
 
+@dataclass(frozen=True)
+class Received:
+    """What a worker was told of its code, and tells on when a task of its submits others."""
+
+    paths: tuple[str, ...]
+    archive: Blob
+
+
+received: Received | None = None
+"""Set on workers that were sent a folder; None elsewhere."""
+
+
 class FlowCode:
     """The code of this process's flow, as one cluster must be told of it."""
 
@@ -52,6 +65,8 @@ class FlowCode:
 
     def paths(self) -> tuple[str, ...]:
         """Return where workers look for modules, the first place first: folders, or what is below the sent one."""
+        if received is not None:
+            return received.paths
         if self._sys_path != tuple(sys.path):
             self._sys_path = tuple(sys.path)
             installed = _installed()
@@ -65,6 +80,8 @@ class FlowCode:
         Raises:
             FolderTooLargeError: it is too large, and modules in it are used.
         """
+        if received is not None:
+            return received.archive
         return self._folder.current(self._is_used) if self._folder else None
 
     def changes(self) -> Blob | None:

@@ -12,10 +12,12 @@ changed in place; what can't be pickled, or is large, stays what the worker make
 from __future__ import annotations
 
 import collections
+import importlib
 import io
 import marshal
 import operator
 import os
+import pickle
 import sys
 import sysconfig
 import threading
@@ -133,6 +135,24 @@ class ModuleChanges:
                 self._blob = Blob(marshal.dumps(told)) if told else None
             return self._blob
 
+    def take(self, data: bytes) -> None:
+        """Make the changes here, on a worker, and tell them on: a task may submit others to other workers.
+
+        Args:
+            data: of the driver's blob.
+        """
+        for module, name, value in marshal.loads(data):  # noqa: S302 - from our own driver
+            try:
+                setattr(importlib.import_module(module), name, pickle.loads(value))  # noqa: S301
+            except Exception:  # noqa: S112 - a module of the driver's alone, perhaps; a task that needs it will say so
+                continue
+        self.look()
+        with self._lock:
+            for watched in self._watched.values():
+                watched.changed()
+            self._changes = {(module, name): value for module, name, value in marshal.loads(data)}  # noqa: S302
+            self._blob = Blob(data)
+
     def _is_the_flows(self, name: str, module: Any) -> bool:
         file = getattr(module, "__file__", None)
         if not isinstance(module, ModuleType) or not isinstance(file, str) or not file.endswith(".py"):
@@ -140,22 +160,6 @@ class ModuleChanges:
         if by_value.travels(name) or name.partition(".")[0] == _OURS or "-packages" in file:
             return False
         return file.startswith(self._folders) and not file.startswith(self._installed)
-
-
-def apply(data: bytes) -> None:
-    """Make the changes here, on a worker.
-
-    Args:
-        data: of the blob.
-    """
-    import importlib  # noqa: PLC0415
-    import pickle  # noqa: PLC0415
-
-    for module, name, value in marshal.loads(data):  # noqa: S302 - from our own driver
-        try:
-            setattr(importlib.import_module(module), name, pickle.loads(value))  # noqa: S301
-        except Exception:  # noqa: S112 - a module of the driver's alone, perhaps; a task that needs it fails and says so
-            continue
 
 
 _here: ModuleChanges | None = None

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from prefect_flowrun.source import import_path
 from prefect_flowrun.source.archive import unpack_zip
-from prefect_flowrun.wire import module_changes
+from prefect_flowrun.wire import flow_code, module_changes
+from prefect_flowrun.wire.shared_blobs import Blob
 
 Paths = tuple[str, ...]
 
@@ -42,11 +43,13 @@ def enter(
     with _lock:
         before = _entered or ((), None, None)
         if archive is not None:
-            _move_to(_unpacked(archive, data), paths)
+            if before[:2] != (paths, archive):
+                _move_to(_unpacked(archive, data), paths)
+                flow_code.received = flow_code.Received(paths, Blob(data(archive)))
         elif paths != before[0]:
             import_path.put_first([path for path in paths if Path(path).is_dir()])
         if changes is not None and wanted[1:] != before[1:]:
-            module_changes.apply(data(changes))
+            module_changes.of_this_process().take(data(changes))
         _entered = wanted
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 
-from prefect_flowrun.wire import module_changes
 from prefect_flowrun.wire.module_changes import ModuleChanges
 
 TEXT = """
@@ -59,7 +59,7 @@ def arrive(changes: ModuleChanges):
     del sys.modules["some_settings"]
     there = importlib.import_module("some_settings")
     if blob is not None:
-        module_changes.apply(blob.data)
+        ModuleChanges([str(Path(str(there.__file__)).parent)]).take(blob.data)
     return there
 
 
@@ -99,8 +99,9 @@ def test_what_is_changed_back_travels_too(settings, changes):
     assert second is not None
     assert first.digest != second.digest
     there = arrive(changes)
-    module_changes.apply(first.data)
-    module_changes.apply(second.data)
+    worker = ModuleChanges([])
+    worker.take(first.data)
+    worker.take(second.data)
     assert there.LEVEL == 1
 
 
@@ -128,4 +129,20 @@ def test_a_module_that_a_worker_has_not_is_passed_over():
     import marshal
     import pickle
 
-    module_changes.apply(marshal.dumps([("no_such_module", "X", pickle.dumps(1))]))
+    ModuleChanges([]).take(marshal.dumps([("no_such_module", "X", pickle.dumps(1))]))
+
+
+def test_a_worker_tells_on_what_it_was_told_and_what_a_task_has_changed(settings, changes, tmp_path):
+    settings.LEVEL = 2
+    blob = changes.current()
+    assert blob is not None
+    del sys.modules["some_settings"]
+    worker = ModuleChanges([str(tmp_path)])
+    worker.take(blob.data)
+    told_on = worker.current()
+    assert told_on is not None
+    assert told_on.digest == blob.digest
+    importlib.import_module("some_settings").LIMITS["a"] = 7
+    changed = worker.current()
+    assert changed is not None
+    assert changed.digest != blob.digest
