@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -56,9 +57,13 @@ def test_no_event_of_another_task_is_lost_while_a_flow_that_ends_has_the_queues_
             flush_process(30)
             time.sleep(0.001)
 
+    def in_context(pool, function, *args):
+        return pool.submit(contextvars.copy_context().run, function, *args)
+
     with ThreadPoolExecutor(5) as pool:
-        flushing = pool.submit(ends_of_subflows)
-        emitted = [event for found in pool.map(others, (0, 1000, 2000, 3000)) for event in found]
+        flushing = in_context(pool, ends_of_subflows)
+        emitting = [in_context(pool, others, start) for start in (0, 1000, 2000, 3000)]
+        emitted = [event for future in emitting for event in future.result()]
         ended.set()
         flushing.result(60)
     assert emitted.count(None) == 0
