@@ -9,7 +9,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class StandInFuture:
             return concurrent.futures.CancelledError("given up")
         return self.inner.exception()
 
+    def given_up(self) -> str | None:
+        return None
+
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         self.inner.add_done_callback(lambda _: fn())
         self.watched.set()
@@ -54,10 +57,13 @@ class StandInStart:
 
     number: int = 1
     outcome: Any = None
-    finished: list[Any] = field(default_factory=list)
 
-    def finish(self, outcome: Any) -> None:
-        self.finished.append(outcome)
+
+@dataclass(eq=False)
+class StandInParcel:
+    """Where bytes are."""
+
+    number: int
 
 
 class StandInEngine:
@@ -76,9 +82,12 @@ class StandInEngine:
         self.lose: BaseException | None = None
         self.workers = {"worker-0": {"plugin": "0.0"}}
 
-    def put(self, data: bytes) -> int:
+    def put(self, data: bytes) -> StandInParcel:
         self.parcels.append(data)
-        return len(self.parcels) - 1
+        return StandInParcel(len(self.parcels) - 1)
+
+    def holds(self, parcel: StandInParcel) -> bool:
+        return True
 
     def submit(self, call: Call) -> StandInFuture:
         self.submitted.append(call)
@@ -128,7 +137,7 @@ class StandInEngine:
             if self.lose is not None:
                 future.watched.wait(60)  # so that callbacks are called from this thread, as a cluster calls them
                 raise self.lose
-            outcome = run_task.run(delivery(call.payload, states, self.open_parcels(call)), self.package)
+            outcome = run_task.run(delivery(call.payload, states, self.open_parcels(call)), self.package).outcome
         except BaseException as error:
             if not future.inner.cancelled():
                 future.inner.set_exception(error)
@@ -137,7 +146,7 @@ class StandInEngine:
                 future.inner.set_result(outcome)
 
     def open_parcels(self, call: Call) -> Callable[[int], bytes]:
-        return lambda index: self.parcels[call.parcels[index]]
+        return lambda index: self.parcels[call.parcels[index].number]
 
 
 def delivery(
@@ -147,7 +156,9 @@ def delivery(
     start: StandInStart | None = None,
 ) -> Delivery:
     """What an engine hands to the worker's side."""
-    return Delivery(payload, states, open_parcel or {}.__getitem__, start or StandInStart(), "worker-0")
+    return Delivery(
+        payload, states, open_parcel or {}.__getitem__, start or StandInStart(), "worker-0", join=StandInEngine
+    )
 
 
 def until(done: Callable[[], Any], timeout_s: float = 60) -> Any:

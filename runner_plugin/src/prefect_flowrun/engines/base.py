@@ -50,6 +50,12 @@ class EngineFuture(Protocol):
         of the cluster's.
         """
 
+    def given_up(self) -> str | None:
+        """Return why the worker's side did not start the task again, None if it did. Moves no data.
+
+        Only after the end. See `worker.lost_task_policy`; the outcome is a state Crashed that Prefect has not seen.
+        """
+
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         """Call `fn` in some thread when the work has ended, at once if it already has. `fn` is quick."""
 
@@ -68,6 +74,8 @@ class Call:
     """Futures of this engine; the task starts when they have ended and gets their results."""
     needs: Needs | None = None
     """CPUs and other resources that the task asks for."""
+    lost_task_retries: int = 0
+    """How often the worker's side will start the task again after a lost worker."""
 
 
 class Engine(Protocol):
@@ -88,18 +96,35 @@ class Engine(Protocol):
     def put(self, data: bytes) -> Any:
         """Make bytes available to every worker, present and future, under the returned parcel.
 
+        Needs no worker: the bytes wait where the coordinator is, and no lost worker takes them along.
+
         Args:
             data: travels once to the cluster, and once to every worker that opens it.
 
         Returns:
-            The parcel: belongs into `Call.parcels`. The cluster drops the data when the last one is forgotten.
+            The parcel: belongs into `Call.parcels`. The cluster drops the data when the last one is forgotten. Weakly
+            referable.
+
+        Raises:
+            ConnectionError: the cluster can't be reached; the message says why.
+        """
+
+    def holds(self, parcel: Any) -> bool:
+        """Tell whether the cluster still has the bytes; not if it was begun anew, or took the connection for lost.
+
+        Args:
+            parcel: from `put`.
         """
 
     def submit(self, call: Call) -> EngineFuture:
         """Start a task on a worker once its upstream futures have ended.
 
-        A worker that is lost with a started task has the task started again, without end: `Start.number` tells the
-        worker's side, which decides (see `prefect_flowrun.worker.lost_task_policy`).
+        A worker that is lost with a started task has the task started again: `Start.number` tells the worker's side,
+        which decides (see `prefect_flowrun.worker.lost_task_policy`). The engine itself gives a task up only if it ends
+        workers time and again before the worker's side has its say, because of the size of what comes with it.
+
+        Raises:
+            ConnectionError: the cluster can't be reached; the message says why.
         """
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 from prefect.states import Crashed
@@ -24,46 +22,41 @@ if TYPE_CHECKING:
 _REQUEST_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True)
-class Loss:
-    """A task whose worker was lost."""
+def crashed(task_run_id: UUID, flow_run_id: UUID | None, message: str) -> State[Any]:
+    """Return the state of a task run that the cluster has lost.
 
-    task: Task[..., Any]
-    task_run_id: UUID
-    message: str
-    final: bool
+    Args:
+        task_run_id: the run.
+        flow_run_id: that it belongs to.
+        message: why it was lost.
+    """
+    state: State[Any] = Crashed(message=message)
+    state.state_details.task_run_id = task_run_id
+    state.state_details.flow_run_id = flow_run_id
+    return state
 
-    def report(self) -> State[Any]:
-        """Say in the task run's log what has happened, and if the task is lost for good set it Crashed.
 
-        Called on the worker that the task came to next, in the flow run's context.
+def log_loss(task: Task[..., Any], task_run_id: UUID, message: str, level: int = logging.ERROR) -> None:
+    """Say in the log of a task run what has happened to it; called in the context of its flow run.
 
-        Returns:
-            The state Crashed; of no meaning if the task runs again.
-        """
-        flow = FlowRunContext.get()
-        flow_run = flow.flow_run if flow is not None else None
-        level = logging.ERROR if self.final else logging.WARNING
-        get_logger("task_runs").log(level, self.message, extra=self._log_fields(flow_run))
-        state: State[Any] = Crashed(message=self.message)
-        state.state_details.task_run_id = self.task_run_id
-        state.state_details.flow_run_id = flow_run.id if flow_run else None
-        if self.final:
-            # Prefect is away: the flow sees the loss all the same.
-            with suppress(httpx.HTTPError, RuntimeError):
-                record(get_client(sync_client=True), self.task, self.task_run_id, flow_run, state)
-        return state
-
-    def _log_fields(self, flow_run: FlowRun | None) -> dict[str, str | None]:
-        """Name what Prefect's formatter and its handler look for in a line of a task run."""
-        return {
-            "task_run_id": str(self.task_run_id),
-            "task_run_name": _name(self.task, self.task_run_id),
-            "task_name": self.task.name,
-            "flow_run_id": str(flow_run.id) if flow_run else None,
-            "flow_run_name": flow_run.name if flow_run else "<unknown>",
-            "flow_name": "<unknown>",
-        }
+    Args:
+        task: the task.
+        task_run_id: the run.
+        message: what has happened.
+        level: of the line.
+    """
+    flow = FlowRunContext.get()
+    flow_run = flow.flow_run if flow is not None else None
+    # What Prefect's formatter and its handler look for in a line of a task run.
+    fields = {
+        "task_run_id": str(task_run_id),
+        "task_run_name": _name(task, task_run_id),
+        "task_name": task.name,
+        "flow_run_id": str(flow_run.id) if flow_run else None,
+        "flow_run_name": flow_run.name if flow_run else "<unknown>",
+        "flow_name": "<unknown>",
+    }
+    get_logger("task_runs").log(level, message, extra=fields)
 
 
 def record(
@@ -106,20 +99,6 @@ def _create(
             raise
         # An event of its own has arrived meanwhile.
         client.set_task_run_state(task_run_id, state, force=True)
-
-
-def record_loss(task: Task[..., Any], task_run_id: UUID, flow_run: FlowRun | None, state: State[Any]) -> None:
-    """Record the end of a task run that the cluster could not run, with a client of its own.
-
-    Args:
-        task: the task.
-        task_run_id: the run.
-        flow_run: that it belongs to.
-        state: the state to set.
-    """
-    with suppress(httpx.HTTPError, RuntimeError):  # Prefect is away; the flow sees the loss all the same
-        client = get_client(sync_client=True, httpx_settings={"timeout": _REQUEST_TIMEOUT_S})
-        record(client, task, task_run_id, flow_run, state)
 
 
 def close_given_up(

@@ -58,7 +58,7 @@ class Connection:
         self.key = key
         self.engine = engine
         self.cluster = cluster
-        self.shelf = Shelf(engine.put)
+        self.shelf = Shelf(engine.put, engine.holds)
         self.tasks = Tasks()
         self.futures: weakref.WeakSet[ClusterFuture[Any]] = weakref.WeakSet()
         """Those that somebody still holds."""

@@ -6,8 +6,8 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect.context import FlowRunContext
-from prefect.states import Crashed
 
 from prefect_flowrun import startup_timeline
 from prefect_flowrun.engines.base import Call, EngineFuture
 from prefect_flowrun.engines.needs import needs_of
 from prefect_flowrun.records import task_run
+from prefect_flowrun.records.repairs import Repairs
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
 from prefect_flowrun.wire import by_value, versions
@@ -31,7 +31,7 @@ from prefect_flowrun.wire.packer import Packer
 if TYPE_CHECKING:
     import logging
 
-    from prefect.client.schemas.objects import FlowRun, RunInput, State
+    from prefect.client.schemas.objects import FlowRun, RunInput
     from prefect.futures import PrefectFuture
     from prefect.tasks import Task
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _REDIRECT = "prefect_flowrun.runner.redirect"
 DRAIN_TIMEOUT_S = 10.0
 REPAIR_TIMEOUT_S = 10.0
+# A server that takes one lost task run after the other is waited for; one that takes none for so long is not.
+REPAIR_PATIENCE_S = 30.0
 # When the process is being ended there is a second or so in all.
 HURRIED_REPAIR_TIMEOUT_S = 0.7
 _GIVEN_UP = "The flow run ended before this task run did"
@@ -51,6 +53,8 @@ _GIVEN_UP = "The flow run ended before this task run did"
 class _Outstanding:
     task: Task[..., Any]
     future: EngineFuture
+    parcels: Sequence[Any]
+    """Held until the task has had its use of them: the cluster drops what nobody here holds."""
 
 
 class Session:
@@ -101,7 +105,7 @@ class Session:
         self._flow_run: FlowRun | None = None
         # Of the flow: its settings say where Prefect's API is.
         self._context = copy_context()
-        self._repairs = ThreadPoolExecutor(1, thread_name_prefix="flowrun-repairs")
+        self._repairs = Repairs()
         self._ending = threading.Event()
         connection.count_with(self)
 
@@ -135,11 +139,12 @@ class Session:
             parcels=packed.parcels,
             upstream=packed.upstream,
             needs=needs_of(task),
+            lost_task_retries=packed.lost_task_retries,
         )
         future = self._engine.submit(call)
         startup_timeline.mark("first task submitted")
         self._counter.add(submitted=1)
-        self._outstanding[task_run_id] = _Outstanding(task, future)
+        self._outstanding[task_run_id] = _Outstanding(task, future, packed.parcels)
         future.add_done_callback(partial(self._ended, task_run_id))
         cluster_future: ClusterFuture[Any] = ClusterFuture(task_run_id, future, self._engine)
         self._futures.add(cluster_future)
@@ -170,15 +175,14 @@ class Session:
 
     def cancel(self) -> None:
         """Cancel what has not ended."""
-        self._ending.set()
         # Those that end in this moment are taken out, and counted, by `_ended`.
         left = {key: each for key in self._unfinished() if (each := self._outstanding.pop(key, None)) is not None}
         if not left:
             return
         self._logger.info("Cancelling %d outstanding task run(s)", len(left))
-        self._engine.cancel([each.future for each in left.values()])
         self._cancelled.update(left)
         self._counter.add(ended=len(left))
+        self._engine.cancel([each.future for each in left.values()])
 
     def close(self, *, hurried: bool = False) -> None:
         """Have the workers send what they still hold, and set right what Prefect has recorded.
@@ -186,16 +190,33 @@ class Session:
         Args:
             hurried: whether the process is being ended: then there is no time to wait for workers.
         """
+        # Every step is taken, whatever becomes of the others; the last one given is the first.
+        with ExitStack() as steps:
+            steps.callback(self._finish_repairs, hurried=hurried)
+            steps.callback(self._close_cancelled, hurried=hurried)
+            self._note_what_has_ended()
+
+    def _note_what_has_ended(self) -> None:
+        """Note the ends that the engine's threads have not told of yet; what they tell from now on is too late."""
+        for task_run_id, each in list(self._outstanding.items()):
+            if each.future.done():
+                self._ended(task_run_id)
         self._ending.set()
+
+    def _close_cancelled(self, *, hurried: bool) -> None:
         # First what the workers know: Prefect may not have heard yet that a task has begun.
         asks = not hurried and (self._cancelled or not self._nested)
         running = self._engine.drain(DRAIN_TIMEOUT_S) if asks else set()
-        if self._cancelled and self._flow_run is not None:
-            tasks = {run: each.task for run, each in self._cancelled.items()}
-            timeout = HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S
-            if not task_run.close_given_up(self._flow_run.id, tasks, running, _GIVEN_UP, timeout):
-                self._logger.warning("The end of %d cancelled task run(s) could not be reported to Prefect", len(tasks))
-        self._repairs.shutdown(wait=not hurried, cancel_futures=hurried)
+        if not self._cancelled or self._flow_run is None:
+            return
+        tasks = {run: each.task for run, each in self._cancelled.items()}
+        timeout = HURRIED_REPAIR_TIMEOUT_S if hurried else REPAIR_TIMEOUT_S
+        if not task_run.close_given_up(self._flow_run.id, tasks, running, _GIVEN_UP, timeout):
+            self._logger.warning("The end of %d cancelled task run(s) could not be reported to Prefect", len(tasks))
+
+    def _finish_repairs(self, *, hurried: bool) -> None:
+        if missed := self._repairs.close(REPAIR_PATIENCE_S, hurried=hurried):
+            self._logger.warning("%d lost task run(s) could not be reported to Prefect", missed)
 
     def _unfinished(self) -> dict[UUID, _Outstanding]:
         # Of a copy: tasks end meanwhile, in threads of the engine's.
@@ -206,18 +227,12 @@ class Session:
         outstanding = self._outstanding.pop(task_run_id, None)
         if outstanding is None:
             return  # cancelled
-        failure = outstanding.future.failure()
-        self._counter.add(ended=1, lost=failure is not None)
-        if failure is None or self._ending.is_set():
-            return
-        message = self._engine.describe_loss(failure)
-        # This is a thread of the engine's: outside the flow's context Prefect would send the line to another API than
-        # the flow's, and start a server if it knows none.
-        context = self._context.copy()
-        context.run(self._logger.error, "Task run %s of %r was lost: %s", task_run_id, outstanding.task.name, message)
-        state: State[Any] = Crashed(message=message)
-        record = partial(task_run.record_loss, outstanding.task, task_run_id, self._flow_run, state)
-        self._repairs.submit(context.run, record)  # it waits for Prefect
+        message = outstanding.future.given_up()
+        if message is None and (failure := outstanding.future.failure()) is not None:
+            message = self._engine.describe_loss(failure)
+        self._counter.add(ended=1, lost=message is not None)
+        if message is not None and not self._ending.is_set():
+            self._repairs.add(self._context, outstanding.task, task_run_id, self._flow_run, message)
 
 
 # uuid4() asks the kernel, and gives the interpreter away to the engine's own thread each time: a quarter of a submit.

@@ -261,13 +261,8 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
         hurried = exc_type is not None and not issubclass(exc_type, (Exception, KeyboardInterrupt))
         try:
             if session is not None:
-                if exc_type is not None or failed(session.flow_run):
-                    session.cancel()
-                else:
-                    session.wait(self.options.exit_timeout_s)
-                if report is not None and not hurried:
-                    session.in_flow_context(report.finish)
-                session.close(hurried=hurried)
+                orderly = exc_type is None and not failed(session.flow_run)
+                self._leave(session, report, orderly=orderly, hurried=hurried)
         finally:
             if exc_type is not None and isinstance(in_process, ThreadPoolTaskRunner):
                 cancel_threads(in_process)
@@ -276,6 +271,21 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
             if connection is not None and not (hurried and connection.ends_with_process):
                 connections.release(connection)
             super().__exit__(exc_type, exc_value, traceback)
+
+    def _leave(self, session: Session, report: Any, *, orderly: bool, hurried: bool) -> None:
+        try:
+            if orderly:
+                session.wait(self.options.exit_timeout_s)
+            else:
+                session.cancel()
+            if report is not None and not hurried:
+                session.in_flow_context(report.finish)
+        except BaseException as error:  # Ctrl-C or a SIGTERM while it waits
+            hurried = hurried or not isinstance(error, (Exception, KeyboardInterrupt))
+            session.cancel()
+            raise
+        finally:
+            session.close(hurried=hurried)
 
     def _connect(self) -> None:
         """Connect at the first submit: workers enter a runner for each task, and most tasks submit nothing."""

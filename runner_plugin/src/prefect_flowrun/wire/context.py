@@ -6,6 +6,9 @@ run. They are compared by the identity of their parts, which takes microseconds.
 
 from __future__ import annotations
 
+import copy
+import functools
+import itertools
 import logging
 import threading
 from collections import OrderedDict
@@ -27,6 +30,9 @@ from prefect_flowrun.wire.travelling_settings import travelling
 
 # Enough for a flow that changes tags in a loop, or whose tasks are many.
 _KEPT = 256
+_KEPT_BYTES = 32 * 2**20
+# Where Prefect keeps the instance of a task that is a method, on the function that all instances share.
+_BOUND_TO = "__prefect_self__"
 # Captured by a function, these mean the same as long as they are the same objects.
 _UNCHANGING = (
     *(type(None), bool, int, float, complex, str, bytes, Enum),
@@ -40,6 +46,7 @@ class Cache:
     def __init__(self) -> None:
         # The parts are kept alive, or another object could get the address of one that is gone.
         self._blobs: OrderedDict[tuple[int, ...], tuple[tuple[Any, ...], Blob]] = OrderedDict()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, parts: tuple[Any, ...], make: Callable[[], bytes]) -> Blob:
@@ -56,9 +63,11 @@ class Cache:
                 return known[1]
         blob = Blob(make())
         with self._lock:
+            if key not in self._blobs:
+                self._bytes += len(blob.data)
             self._blobs[key] = (parts, blob)
-            if len(self._blobs) > _KEPT:
-                self._blobs.popitem(last=False)
+            while len(self._blobs) > 1 and (len(self._blobs) > _KEPT or self._bytes > _KEPT_BYTES):
+                self._bytes -= len(self._blobs.popitem(last=False)[1][1].data)
         return blob
 
 
@@ -113,8 +122,27 @@ class Tasks:
         """
         captured = _captured(task.fn)
         if not all(isinstance(each, _UNCHANGING) for each in captured):
-            return Blob(dumps(task))
-        return self._cache.get((task, *vars(task).values(), *captured), lambda: dumps(task))
+            return Blob(dumps(_unbound(task)))
+        # By what it consists of: each access to a task that is a method makes another copy of it.
+        parts = (type(task), *itertools.chain.from_iterable(vars(task).items()), *captured)
+        return self._cache.get(parts, lambda: dumps(_unbound(task)))
+
+
+def _unbound(task: Task[..., Any]) -> Task[..., Any]:
+    """Return a task without the instance whose method it is: that is a parameter of the call already."""
+    fn = task.fn
+    if not isinstance(fn, FunctionType) or _BOUND_TO not in vars(fn) or is_named(fn):
+        return task
+    twin = FunctionType(fn.__code__, fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+    twin.__kwdefaults__ = fn.__kwdefaults__
+    functools.update_wrapper(twin, fn)
+    for name in (_BOUND_TO, "__wrapped__"):
+        vars(twin).pop(name, None)
+    if (wrapped := vars(fn).get("__wrapped__")) is not None:
+        twin.__wrapped__ = wrapped  # type: ignore[attr-defined]
+    unbound = copy.copy(task)
+    unbound.fn = twin
+    return unbound
 
 
 def _captured(function: Any) -> list[Any]:

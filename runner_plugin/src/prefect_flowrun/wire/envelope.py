@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 if TYPE_CHECKING:
     from prefect_flowrun.wire.versions import Versions
@@ -12,15 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Envelope:
-    """The pickled payload. Holds only plain types, so that versions can be compared before anything else is read."""
+    """The pickled payload. Holds only plain types.
+
+    So versions are compared, and it is decided whether the task may start once more, before anything is read that could
+    end the process.
+    """
 
     versions: Versions
+    task_run_id: UUID
+    flow_run_id: UUID | None
+    lost_task_retries: int
+    """How often the task may start again after a lost worker."""
     blobs: list[tuple[bytes, bytes | int]]
+    """Digest, and the bytes themselves or the index of the parcel that has them."""
     context: int
     task: int
-    call: bytes
+    call: int
     large: dict[str, int]
-    lost_task_retries: int | None
     code: tuple[tuple[str, ...], int | None, int | None]
     """Where modules are; blobs of the flow's folder and of what it has changed in modules, if there are any."""
     redirect: str | None

@@ -27,7 +27,7 @@ from prefect_flowrun.wire.flow_code import FlowCode
 from prefect_flowrun.wire.large_parameters import LargeValues
 from prefect_flowrun.wire.pickler import Pickler
 from prefect_flowrun.wire.resolved_futures import arrived_future, upstream_future
-from prefect_flowrun.wire.shared_blobs import Blob, Manifest, Shelf
+from prefect_flowrun.wire.shared_blobs import ALONG_BYTES, Blob, Manifest, Shelf
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
@@ -46,6 +46,8 @@ class Packed:
     payload: bytes
     parcels: list[Any]
     upstream: list[Any]
+    lost_task_retries: int
+    """How often the task may start again after a lost worker."""
 
 
 OnCluster = Callable[[PrefectFuture[Any]], Any]
@@ -132,34 +134,36 @@ class Packer:
             "assets": _assets(task, task_run_id, parameters, inputs),
         }
         data, large = self._split(call, upstream)
+        flow = FlowRunContext.get()
         envelope = Envelope(
             versions=self.versions,
+            task_run_id=task_run_id,
+            flow_run_id=flow.flow_run.id if flow is not None and flow.flow_run is not None else None,
+            lost_task_retries=(task.retries or 0) if self.lost_task_retries is None else self.lost_task_retries,
             context=self._add(manifest, self.contexts.current()),
             task=self._add(manifest, self.tasks.get(task)),
             blobs=manifest.entries,
-            call=data,
+            call=self._add_own(manifest, Blob(data)),
             large={name: self._add(manifest, blob) for name, blob in large.items()},
-            lost_task_retries=self.lost_task_retries,
             code=self._code(manifest),
             redirect=self.redirect,
         )
-        return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures)
+        return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures, envelope.lost_task_retries)
 
     def _split(self, call: dict[str, Any], upstream: Upstream) -> tuple[bytes, dict[str, Blob]]:
-        """Serialise a call without its large parameters, and those apart."""
+        """Serialise a call without its large parameters, and those apart; each of them once."""
         parameters = call["parameters"]
         large = self.large.known(parameters)
         call["parameters"] = _without(parameters, large)
-        data = _dumps(call, upstream)
-        if len(data) > LARGE_BYTES:
-            found = self.large.find(
-                call["parameters"], lambda value: _dumps_without_futures(value, self.on_cluster), LARGE_BYTES
-            )
-            if found:
-                large |= found
-                call["parameters"] = _without(parameters, large)
-                data = _dumps(call, upstream)
-        return data, large
+        try:
+            return _dumps(call, upstream, _UpTo(LARGE_BYTES)), large
+        except _TooManyError:
+            pass
+        large |= self.large.find(
+            call["parameters"], lambda value: _dumps_without_futures(value, self.on_cluster), LARGE_BYTES
+        )
+        call["parameters"] = _without(parameters, large)
+        return _dumps(call, upstream), large
 
     def _code(self, manifest: Manifest) -> tuple[tuple[str, ...], int | None, int | None]:
         archive, changes = self.code.archive(), self.code.changes()
@@ -175,6 +179,31 @@ class Packer:
     def _add(self, manifest: Manifest, blob: Blob) -> int:
         return manifest.add(blob, self.shelf.parcel(blob))
 
+    def _add_own(self, manifest: Manifest, blob: Blob) -> int:
+        """Add what no other task needs."""
+        return manifest.add(blob, self.shelf.parcel(blob) if len(blob.data) > ALONG_BYTES else None)
+
+
+class _TooManyError(Exception):
+    """More was written than is wanted here."""
+
+
+class _UpTo(io.BytesIO):
+    """Takes so many bytes, and no more: a large value is not copied only to see how large it is."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > self._limit:
+            raise _TooManyError
+        return super().write(data)
+
+
+class _FuturesError(Exception):
+    """There are futures where there should be none."""
+
 
 def _kept(wait_for: Any) -> Any:
     """Return what a task waits for in a form that travels: as it is, since Prefect finds futures and annotations in it.
@@ -189,17 +218,23 @@ def _without(parameters: dict[str, Any], names: dict[str, Any]) -> dict[str, Any
     return {name: value for name, value in parameters.items() if name not in names} if names else parameters
 
 
-def _dumps(value: Any, upstream: Upstream) -> bytes:
-    file = io.BytesIO()
+def _dumps(value: Any, upstream: Upstream, file: io.BytesIO | None = None) -> bytes:
+    file = file or io.BytesIO()
     _Pickler(file, upstream).dump(value)
     return file.getvalue()
 
 
 def _dumps_without_futures(value: Any, on_cluster: OnCluster) -> bytes | None:
     """Pickle a value that other tasks may share; None if it holds futures, whose numbers differ from task to task."""
-    upstream = Upstream(on_cluster)
-    data = _dumps(value, upstream)
-    return None if upstream.futures else data
+
+    def no_futures(future: PrefectFuture[Any]) -> None:
+        if on_cluster(future) is not None:
+            raise _FuturesError
+
+    try:
+        return _dumps(value, Upstream(no_futures))
+    except _FuturesError:
+        return None
 
 
 def _inputs(

@@ -19,10 +19,7 @@ class Start(Protocol):
 
     @property
     def outcome(self) -> Any | None:
-        """What `finish` was given by an earlier start, if the engine kept it; the task need not run again then."""
-
-    def finish(self, outcome: Any) -> None:
-        """Keep the outcome where it survives this worker, if it is small and the engine does not do so itself."""
+        """What an earlier start has ended with, if the engine has kept it; the task need not run again then."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Delivery:
 
     payload: bytes
     states: Sequence[Any]
-    """Results of the upstream futures, in their order."""
+    """Outcomes of the upstream futures, in their order; packed, see `wire.outcomes`."""
     open_parcel: Callable[[int], bytes]
     """Fetch the bytes of the parcel with this index, over the network if need be."""
     start: Start
@@ -39,3 +36,13 @@ class Delivery:
     """Name of the node or worker, for messages."""
     join: Join
     """Return the engine of this process, by which the task may submit others."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a start of a task has come to."""
+
+    outcome: Any
+    """The task's final state; packed if an earlier start has ended with it."""
+    given_up: str | None = None
+    """Why the task was not started again. Nothing was opened, so Prefect does not know yet: the driver tells it."""

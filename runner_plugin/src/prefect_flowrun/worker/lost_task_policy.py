@@ -17,17 +17,15 @@ class Verdict:
     message: str = ""
 
 
-def may_start(start: int, task_retries: int, lost_task_retries: int | None) -> Verdict:
+def may_start(start: int, allowed: int) -> Verdict:
     """Decide about one start of a task.
 
     Args:
         start: number of this start; 1 if no worker was lost before.
-        task_retries: the task's own `retries`, which count if the runner says nothing.
-        lost_task_retries: the runner's option.
+        allowed: how often it may start again: the runner's `lost_task_retries`, or the task's own `retries`.
     """
     if start <= 1:
         return Verdict(run=True)
-    allowed = task_retries if lost_task_retries is None else lost_task_retries
     lost = start - 1
     times = "once" if lost == 1 else f"{lost} times"
     if lost <= allowed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import pickle
 import threading
 from collections import OrderedDict
@@ -17,16 +18,16 @@ from prefect.context import FlowRunContext
 from prefect.task_engine import run_task_async, run_task_sync
 
 from prefect_flowrun.records import task_run
-from prefect_flowrun.wire import versions
+from prefect_flowrun.wire import outcomes, versions
 from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.resolved_futures import upstream_states
 from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster, running
+from prefect_flowrun.worker.delivery import Delivery, Ended
 from prefect_flowrun.worker.prefect_context import Hydrated, hydrated
 
 if TYPE_CHECKING:
     from prefect.tasks import Task
 
-    from prefect_flowrun.worker.delivery import Delivery
 
 # By package, as the contract calls them.
 _ENGINES = {"distributed": "Dask", "ray": "Ray"}
@@ -96,9 +97,9 @@ class _Opened:
         return task
 
     def call(self) -> dict[str, Any]:
-        token = upstream_states.set(self._delivery.states)
+        token = upstream_states.set([outcomes.opened(state) for state in self._delivery.states])
         try:
-            call: dict[str, Any] = pickle.loads(self._envelope.call)  # noqa: S301
+            call: dict[str, Any] = pickle.loads(self._read(self._envelope.call))  # noqa: S301
             for name, index in self._envelope.large.items():
                 call["parameters"][name] = pickle.loads(self._data(index))  # noqa: S301
         finally:
@@ -109,15 +110,19 @@ class _Opened:
         return self._envelope.blobs[index][0]
 
     def _data(self, index: int) -> bytes:
-        digest, place = self._envelope.blobs[index]
-        data: bytes = _bytes.get(
-            digest, lambda: place if isinstance(place, bytes) else self._delivery.open_parcel(place)
-        )
+        """Return bytes that other tasks may need too."""
+        data: bytes = _bytes.get(self._digest(index), lambda: self._read(index))
         return data
 
+    def _read(self, index: int) -> bytes:
+        place = self._envelope.blobs[index][1]
+        return place if isinstance(place, bytes) else self._delivery.open_parcel(place)
 
-def run(delivery: Delivery, engine: str) -> State[Any]:
+
+def run(delivery: Delivery, engine: str) -> Ended:
     """Run a task through Prefect's task engine, unless it was lost with a worker too often.
+
+    Whether it was is known before anything is unpickled that the user has made: that may be what ended the worker.
 
     Args:
         delivery: from the engine's entry function.
@@ -129,6 +134,12 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     own_cluster.joining.set(delivery.join)
     envelope = Envelope.from_bytes(delivery.payload)
     versions.check(envelope.versions, versions.collect(engine), delivery.node)
+    if (outcome := delivery.start.outcome) is not None:
+        # It had ended, and only its result was lost with the worker.
+        return Ended(outcome)
+    verdict = lost_task_policy.may_start(delivery.start.number, envelope.lost_task_retries)
+    if not verdict.run:
+        return Ended(task_run.crashed(envelope.task_run_id, envelope.flow_run_id, verdict.message), verdict.message)
     if envelope.redirect is not None:
         # By name, since this is of the layer of those who submit. Before modules with flows in them are imported.
         submitting = importlib.import_module("prefect_flowrun.runner.redirect")
@@ -138,19 +149,11 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
     context, task = opened.context(), opened.task()
     _leave_imports_to_stay()
     call = opened.call()
-    if (outcome := delivery.start.outcome) is not None:
-        # It had ended, and only its result was lost with the worker.
-        return cast("State[Any]", outcome)
-    verdict = lost_task_policy.may_start(delivery.start.number, task.retries, envelope.lost_task_retries)
     assets = call.pop("assets")
     if verdict.message:
-        loss = task_run.Loss(task, call["task_run_id"], verdict.message, final=not verdict.run)
-        state = context.run(loss.report, assets)
-    if verdict.run:
-        with running.noted(call["task_run_id"]):
-            state = _sendable(_run_task(context, task, call, assets))
-    delivery.start.finish(state)
-    return state
+        context.run(lambda: task_run.log_loss(task, envelope.task_run_id, verdict.message, logging.WARNING), assets)
+    with running.noted(envelope.task_run_id):
+        return Ended(_sendable(_run_task(context, task, call, assets)))
 
 
 @cache

@@ -95,9 +95,9 @@ def unpacked(packed, *states):
 
 def run(engine, packed, *states, start=None):
     def open_parcel(index):
-        return engine.parcels[packed.parcels[index]]
+        return engine.parcels[packed.parcels[index].number]
 
-    return run_task.run(delivery(packed.payload, states, open_parcel, start), engine.package)
+    return run_task.run(delivery(packed.payload, states, open_parcel, start), engine.package).outcome
 
 
 def cluster_future(engine):
@@ -161,12 +161,10 @@ def test_a_future_that_has_arrived_on_a_worker_travels_on_to_another(packer):
 def test_a_payload_runs_through_prefects_engine_with_the_id_it_was_given(api, packer, engine, which):
     upstream, task_run_id = cluster_future(engine), uuid.uuid4()
     packed = packer.pack(which, task_run_id, {"left": upstream, "right": 2}, None, None)
-    start = StandInStart()
-    state = run(engine, packed, Completed(data=1), start=start)
+    state = run(engine, packed, Completed(data=1))
     assert state.is_completed()
     assert state.result() == 3
     assert state.state_details.task_run_id == task_run_id
-    assert start.finished == [state]
 
 
 def test_what_is_quoted_is_left_alone(api, packer, engine):
@@ -188,16 +186,41 @@ def test_a_task_that_had_ended_on_a_lost_worker_is_not_run_again(api, packer, en
     before = Completed(data="as it was")
     start = StandInStart(number=2, outcome=before)
     assert run(engine, pack(packer, same, value=1), start=start) is before
-    assert start.finished == []
+
+
+@pytest.mark.parametrize(
+    ("of_the_task", "of_the_runner", "allowed"), [(0, None, 0), (2, None, 2), (5, 0, 0), (0, 1, 1), (5, 1, 1)]
+)
+def test_the_runners_word_on_lost_tasks_counts_before_the_tasks_own_retries(
+    packer, of_the_task, of_the_runner, allowed
+):
+    packer.lost_task_retries = of_the_runner
+    packed = pack(packer, same.with_options(retries=of_the_task), value=1)
+    assert packed.lost_task_retries == allowed
+    assert Envelope.from_bytes(packed.payload).lost_task_retries == allowed
+
+
+def test_a_task_that_may_not_start_again_is_crashed_and_nothing_of_it_is_unpickled(packer, engine):
+    task_run_id = uuid.uuid4()
+    packed = packer.pack(same.with_options(retries=1), task_run_id, {"value": 1}, None, None)
+    ended = run_task.run(delivery(unreadable(packed), start=StandInStart(number=3)), engine.package)
+    assert ended.outcome.is_crashed()
+    assert ended.outcome.state_details.task_run_id == task_run_id
+    assert "(2 times, 1 re-runs allowed)" in ended.given_up == ended.outcome.message
+
+
+def unreadable(packed):
+    """A payload whose blobs can't be unpickled."""
+    envelope = Envelope.from_bytes(packed.payload)
+    blobs = [(digest, b"nothing that could be unpickled") for digest, _ in envelope.blobs]
+    return Envelope(**{**vars(envelope), "blobs": blobs}).to_bytes()
 
 
 def test_a_worker_that_does_not_fit_is_refused_before_anything_is_unpickled(engine, packer):
     packer.versions = {**packer.versions, "python": "2.7.18"}
     packed = pack(packer, same, value=1)
-    envelope = Envelope.from_bytes(packed.payload)
-    garbled = Envelope(**{**vars(envelope), "call": b"nothing that could be unpickled"})
     with pytest.raises(versions.VersionMismatchError, match=r"worker-0.*python 2\.7\.18 in the driver"):
-        run_task.run(delivery(garbled.to_bytes()), engine.package)
+        run_task.run(delivery(unreadable(packed)), engine.package)
 
 
 def test_the_garbage_collector_passes_over_what_a_worker_has_imported(api, engine, packer):

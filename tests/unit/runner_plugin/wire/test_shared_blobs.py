@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -16,10 +17,18 @@ class Cluster:
 
     def __init__(self):
         self.put_data: list[bytes] = []
+        self.lost: set[str] = set()
 
     def put(self, data):
         self.put_data.append(data)
-        return f"parcel {len(self.put_data)}"
+        return Parcel(f"parcel {len(self.put_data)}")
+
+    def holds(self, parcel):
+        return parcel not in self.lost
+
+
+class Parcel(str):
+    """Weakly referable."""
 
 
 @pytest.fixture
@@ -77,7 +86,7 @@ def test_threads_that_need_the_same_bytes_at_once_put_them_there_once():
     def slow_put(data):
         time.sleep(0.05)
         put_data.append(data)
-        return "parcel"
+        return Parcel("parcel")
 
     shelf = Shelf(slow_put)
     shelf.parcel(Blob(b"x"))
@@ -92,7 +101,7 @@ def test_threads_that_need_the_same_bytes_at_once_put_them_there_once():
 
 
 def test_bytes_that_did_not_reach_the_cluster_are_not_taken_to_be_there():
-    answers = [OSError("gone"), "parcel"]
+    answers = [OSError("gone"), Parcel("parcel")]
 
     def put(data):
         answer = answers.pop(0)
@@ -113,3 +122,50 @@ def test_a_manifest_says_of_each_blob_whether_it_travels_along_or_in_which_parce
     assert [manifest.add(along, None), manifest.add(first, "p"), manifest.add(second, "q")] == [0, 1, 2]
     assert manifest.entries == [(along.digest, b"along"), (first.digest, 0), (second.digest, 1)]
     assert manifest.parcels == ["p", "q"]
+
+
+def test_many_bytes_never_travel_inside_a_payload(cluster):
+    shelf = Shelf(cluster.put)
+    many = Blob(b"m" * (shared_blobs.ALONG_BYTES + 1))
+    assert shelf.parcel(many) == "parcel 1"
+
+
+def test_many_bytes_that_one_task_needs_are_kept_no_longer_than_by_that_task(cluster):
+    shelf = Shelf(cluster.put)
+    many = Blob(b"m" * (shared_blobs.ALONG_BYTES + 1))
+    held = shelf.parcel(many)
+    assert shelf.parcel(many) is held  # and from now on it is kept: a second task has asked for it
+    other = Blob(b"o" * (shared_blobs.ALONG_BYTES + 1))
+    gone = weakref.ref(shelf.parcel(other))
+    assert gone() is None
+
+
+def test_what_the_cluster_has_lost_is_put_there_again(cluster):
+    shelf = Shelf(cluster.put, cluster.holds)
+    blob = Blob(b"x")
+    shelf.parcel(blob)
+    first = shelf.parcel(blob)
+    assert shelf.parcel(blob) is first
+    cluster.lost.add(first)
+    assert [shelf.parcel(blob), shelf.parcel(blob)] == ["parcel 2", "parcel 2"]
+    assert cluster.put_data == [b"x", b"x"]
+
+
+def test_bytes_on_their_way_keep_no_other_bytes_waiting():
+    let_go, on_the_way = threading.Event(), threading.Event()
+
+    def put(data):
+        if data == b"slow":
+            on_the_way.set()
+            assert let_go.wait(60)
+        return Parcel(data.decode())
+
+    shelf = Shelf(put)
+    for data in (b"slow", b"quick"):
+        shelf.parcel(Blob(data))
+    thread = threading.Thread(target=shelf.parcel, args=[Blob(b"slow")])
+    thread.start()
+    assert on_the_way.wait(60)
+    assert shelf.parcel(Blob(b"quick")) == "quick"
+    let_go.set()
+    thread.join(60)

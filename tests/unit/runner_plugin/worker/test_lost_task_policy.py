@@ -8,30 +8,24 @@ from prefect_flowrun.worker import lost_task_policy
 
 
 @pytest.mark.parametrize(
-    ("start", "task_retries", "lost_task_retries", "runs"),
+    ("start", "allowed", "runs"),
     [
         # A first start needs no leave.
-        (1, 0, None, True),
-        (1, 0, 0, True),
-        # The task's own retries count if the runner says nothing.
-        (2, 0, None, False),
-        (2, 1, None, True),
-        (3, 1, None, False),
-        (3, 2, None, True),
-        (4, 2, None, False),
-        # The runner's word is the last one, whichever way.
-        (2, 5, 0, False),
-        (2, 0, 1, True),
-        (3, 0, 1, False),
-        (3, 5, 1, False),
+        (1, 0, True),
+        (1, 2, True),
+        (2, 0, False),
+        (2, 1, True),
+        (3, 1, False),
+        (3, 2, True),
+        (4, 2, False),
     ],
 )
-def test_the_table_of_starts(start, task_retries, lost_task_retries, runs):
-    assert lost_task_policy.may_start(start, task_retries, lost_task_retries).run is runs
+def test_the_table_of_starts(start, allowed, runs):
+    assert lost_task_policy.may_start(start, allowed).run is runs
 
 
 def test_a_first_start_is_no_news():
-    assert lost_task_policy.may_start(1, 3, None).message == ""
+    assert lost_task_policy.may_start(1, 3).message == ""
 
 
 @pytest.mark.parametrize(
@@ -44,10 +38,10 @@ def test_a_first_start_is_no_news():
     ],
 )
 def test_the_message_counts_the_losses(start, allowed, said):
-    assert said in lost_task_policy.may_start(start, allowed, None).message
+    assert said in lost_task_policy.may_start(start, allowed).message
 
 
 def test_who_allows_no_re_runs_is_told_of_both_ways_to_allow_them_and_nobody_else():
     hint = "retries= of the task or lost_task_retries= of the runner"
-    assert hint in lost_task_policy.may_start(2, 0, None).message
-    assert hint not in lost_task_policy.may_start(3, 1, None).message
+    assert hint in lost_task_policy.may_start(2, 0).message
+    assert hint not in lost_task_policy.may_start(3, 1).message

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import pickle
 import socket
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,12 +17,14 @@ from uuid import uuid4
 import dask
 import distributed
 from distributed.client import FutureCancelledError
-from distributed.scheduler import NoValidWorkerError
+from distributed.protocol import to_serialize
+from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
 from prefect_flowrun.engines.dask import entry, task_thread
 from prefect_flowrun.engines.dask import scheduler_plugin as memory
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
+from prefect_flowrun.wire.outcomes import opened
 from prefect_flowrun.wire.versions import VersionMismatchError
 from prefect_flowrun.worker import running
 from prefect_flowrun.worker.drain import flush_process
@@ -33,11 +36,18 @@ if TYPE_CHECKING:
 
 PORT_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 1.0
-# From here on bytes go to a worker, which can spill them to disk, and from there to the others.
-SCATTER_BYTES = 8 * 2**20
-SCATTER_REPLICAS = 2
+# However slow the network is. A scheduler that has gone is noticed at once.
+PUT_TIMEOUT_S = 600.0
+ANSWER_TIMEOUT_S = 60.0
+WAIT_PAUSE_S = 0.02
 OUTCOMES_AT_ONCE = 200
 
+# What its calls raise when the scheduler has gone or is silent, when the client was closed, when somebody else has
+# cancelled: by no rule which of them. ClosedClientError is newer than the oldest distributed that we take.
+UNREACHABLE: tuple[type[BaseException], ...] = (
+    *(*TIMEOUTS, OSError, RuntimeError, concurrent.futures.CancelledError, asyncio.CancelledError),
+    *filter(None, [getattr(distributed.client, "ClosedClientError", None)]),
+)
 # NoWorkerError is newer than the oldest distributed that we take.
 _NO_WORKER: tuple[type[BaseException], ...] = tuple(
     error for error in (NoValidWorkerError, getattr(distributed.scheduler, "NoWorkerError", None)) if error
@@ -47,12 +57,11 @@ _NO_WORKER: tuple[type[BaseException], ...] = tuple(
 class DaskFuture:
     """A `distributed.Future` behind the engine's Protocol."""
 
-    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "_parcels", "small_outcome")
+    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "small_outcome")
 
-    def __init__(self, engine: DaskEngine, future: distributed.Future, parcels: Sequence[Parcel]) -> None:
+    def __init__(self, engine: DaskEngine, future: distributed.Future) -> None:
         self._engine = engine
         self._future = future
-        self._parcels = parcels  # kept until the task has had its use of them
         self._let_go = False
         self.small_outcome: bytes | None = None
         """Pickled, if it came along with another's."""
@@ -72,7 +81,7 @@ class DaskFuture:
             self._engine.fetch_small_outcomes(self)
         if self.small_outcome is not None:
             return pickle.loads(self.small_outcome)  # noqa: S301 - from our own workers
-        return self._future.result()
+        return opened(self._future.result())
 
     def let_go(self) -> bool:
         """See `EngineFuture.let_go`."""
@@ -96,11 +105,14 @@ class DaskFuture:
             return cast("BaseException", FutureCancelledError(str(self._future.key), message))
         return cast("BaseException", self._future.exception())
 
+    def given_up(self) -> str | None:
+        """See `EngineFuture.given_up`."""
+        return self._engine.given_up(self._future.key)
+
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         """See `EngineFuture.add_done_callback`."""
 
         def done(_: distributed.Future) -> None:
-            self._parcels = ()
             self._engine.note_end(self)
             fn()
 
@@ -108,12 +120,14 @@ class DaskFuture:
 
 
 class Parcel:
-    """Bytes on the scheduler, or on workers if they are many. Gone from there when nobody here holds this any more."""
+    """Bytes on the scheduler, which outlives any worker. Gone from there when nobody here holds this any more."""
 
-    __slots__ = ("__weakref__", "name")
+    __slots__ = ("__weakref__", "connection", "name")
 
-    def __init__(self, name: str | dict[str, Any]) -> None:
+    def __init__(self, name: str, connection: Any) -> None:
         self.name = name
+        self.connection = connection
+        """By which they came: the scheduler drops what belongs to one that has broken."""
 
 
 class DaskEngine:
@@ -144,6 +158,7 @@ class DaskEngine:
         self._ended: weakref.WeakValueDictionary[str, DaskFuture] = weakref.WeakValueDictionary()
         if not on_worker:  # or the driver has done so
             client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
+        self._given_up = _given_up_tasks(client)
 
     @property
     def client(self) -> distributed.Client:
@@ -186,33 +201,55 @@ class DaskEngine:
 
     def put(self, data: bytes) -> Parcel:
         """See `Engine.put`."""
-        if len(data) >= SCATTER_BYTES:
-            self._client.wait_for_workers(1)
-            future = self._client.scatter(data, hash=False, broadcast=SCATTER_REPLICAS)
-            parcel = Parcel({"scattered": future.key})
-            weakref.finalize(parcel, future.release)
-            return parcel
-        name = uuid4().hex
-        self._client.sync(getattr(self._client.scheduler, memory.PUT), parcel=name, data=data)
-        parcel = Parcel(name)
+        name, connection = uuid4().hex, self._client.scheduler_comm
+        message = {"parcel": name, "data": to_serialize(data), "owner": self._client.id}
+        with self._reachable(f"take {len(data)} bytes"):
+            self._client.sync(self._ask, memory.PUT, **message, callback_timeout=PUT_TIMEOUT_S)
+        parcel = Parcel(name, connection)
         weakref.finalize(parcel, _drop, weakref.ref(self._client), name)
         return parcel
+
+    def holds(self, parcel: Parcel) -> bool:
+        """See `Engine.holds`."""
+        return self._client.status == "running" and parcel.connection is self._client.scheduler_comm
 
     def submit(self, call: Call) -> DaskFuture:
         """See `Engine.submit`."""
         upstream = [cast("DaskFuture", future).future for future in call.upstream]
-        # pure=False: the key is unique, so hashing the payload for it is lost time.
-        future = self._client.submit(
-            entry.run_task,
-            call.key,
-            call.payload,
-            [parcel.name for parcel in call.parcels],
-            *upstream,
-            key=call.key,
-            pure=False,
-            **_placement(call.needs),
-        )
-        return DaskFuture(self, future, call.parcels)
+        with self._reachable("take a task"):
+            # pure=False: the key is unique, so hashing the payload for it is lost time.
+            future = self._client.submit(
+                entry.run_task,
+                call.key,
+                call.payload,
+                [parcel.name for parcel in call.parcels],
+                *upstream,
+                key=call.key,
+                pure=False,
+                **_placement(call.needs),
+            )
+        return DaskFuture(self, future)
+
+    def given_up(self, key: str) -> str | None:
+        """Return why the worker's side did not start a task again, once; None if it did.
+
+        Args:
+            key: of a task that has ended.
+        """
+        return self._given_up.pop(key, None)
+
+    async def _ask(self, what: str, **arguments: Any) -> Any:
+        if self._client.scheduler is None:
+            raise ConnectionError("the client was closed")
+        return await getattr(self._client.scheduler, what)(**arguments)
+
+    @contextlib.contextmanager
+    def _reachable(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except UNREACHABLE as error:
+            message = f"The Dask scheduler did not {what}: {type(error).__name__}: {error}"
+            raise ConnectionError(message) from error
 
     def note_end(self, future: DaskFuture) -> None:
         """Take note that the outcome of a task could be fetched.
@@ -236,43 +273,53 @@ class DaskEngine:
                 break
             batch[key] = future
         # Without an answer Dask's own way is left.
-        with contextlib.suppress(*TIMEOUTS, OSError, AttributeError):
-            answers = self._client.sync(getattr(self._client.scheduler, memory.OUTCOMES), keys=list(batch))
+        with contextlib.suppress(*UNREACHABLE):
+            answers = self._client.sync(self._ask, memory.OUTCOMES, keys=list(batch), callback_timeout=ANSWER_TIMEOUT_S)
             for key, outcome in answers.items():
                 batch[key].small_outcome = outcome
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
-        pending = [cast("DaskFuture", future).future for future in futures if not future.done()]
-        if not pending:
+        if all(future.done() for future in futures):
             return 0
         making_room = task_thread.outside_pool() if self._on_worker else contextlib.nullcontext()
-        # as_current, since wait() asks for the default client and ours isn't it.
-        with making_room, self._client.as_current(), contextlib.suppress(*TIMEOUTS, FutureCancelledError):
-            distributed.wait(pending, timeout=timeout)
-        return sum(not future.done() for future in pending)
+        with making_room:
+            return self._wait(futures, timeout)
+
+    def _wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        left = timeout
+        while pending := [cast("DaskFuture", future).future for future in futures if not future.done()]:
+            if left is not None and left <= 0:
+                break
+            # as_current, since wait() asks for the default client and ours isn't it. It also raises when some were
+            # cancelled, or lost with the scheduler: those have ended, and the others are waited for.
+            with self._client.as_current(), contextlib.suppress(*UNREACHABLE):
+                distributed.wait(pending, timeout=left)
+                continue
+            time.sleep(WAIT_PAUSE_S)
+            left = None if deadline is None else deadline - time.monotonic()
+        return len(pending)
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """See `Engine.cancel`."""
         # The scheduler may be the very thing that is gone.
-        with contextlib.suppress(*TIMEOUTS, OSError, RuntimeError, FutureCancelledError):
+        with contextlib.suppress(*UNREACHABLE):
             ours = [cast("DaskFuture", future).future for future in futures]
             self._client.cancel(ours, force=True, asynchronous=False)
 
     def wait_for_workers(self, count: int, timeout: float) -> int:
         """See `Engine.wait_for_workers`."""
-        with contextlib.suppress(*TIMEOUTS):
+        with contextlib.suppress(*UNREACHABLE):
             # Dask takes 0 for no limit.
             self._client.wait_for_workers(count, timeout=max(timeout, 1e-3))
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        with contextlib.suppress(*UNREACHABLE):
+            return len(self._client.scheduler_info(n_workers=-1).get("workers", ()))
+        return 0
 
     def versions(self, timeout: float) -> dict[str, Versions]:
         """See `Engine.versions`."""
-        answers: dict[str, Any] = {}
-        with contextlib.suppress(*TIMEOUTS, OSError):
-            answers = self._client.sync(
-                self._client._run, entry.worker_versions, on_error="ignore", callback_timeout=timeout
-            )
+        answers = self._on_workers(entry.worker_versions, limit=timeout)
         return {node: answer for node, answer in answers.items() if isinstance(answer, dict)}
 
     def give_way(self, future: EngineFuture) -> None:
@@ -282,20 +329,27 @@ class DaskEngine:
 
     def drain(self, timeout: float) -> set[str]:
         """See `Engine.drain`."""
-        answers: dict[str, Any] = {}
-        with contextlib.suppress(*TIMEOUTS, OSError):
-            # Bounded here too: a worker that is frozen answers nothing.
-            answers = self._client.sync(
-                self._client._run, _drain_worker, timeout, on_error="ignore", wait=True, callback_timeout=timeout + 1
-            )
+        # Bounded here too: a worker that is frozen answers nothing.
+        answers = self._on_workers(_drain_worker, timeout, limit=timeout + 1)
         return {run for runs in answers.values() if isinstance(runs, list) for run in runs}
+
+    def _on_workers(self, function: Callable[..., Any], *arguments: Any, limit: float) -> dict[str, Any]:
+        """Run a function on every worker; leave out those that do not answer, all of them if the scheduler is gone."""
+        answers: dict[str, Any] = {}
+        if self._client.status == "running":
+            with contextlib.suppress(*UNREACHABLE):
+                answers = self._client.sync(
+                    self._client._run, function, *arguments, on_error="ignore", callback_timeout=limit
+                )
+        return answers
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
         """See `Engine.sizes`."""
         known: dict[str, int] = {}
         keys = [cast("DaskFuture", future).future.key for future in futures]
-        with contextlib.suppress(*TIMEOUTS, OSError):
-            known = self._client.nbytes(keys, summary=False)
+        if self._client.status == "running":
+            with contextlib.suppress(*UNREACHABLE):
+                known = self._client.nbytes(keys, summary=False)
         return [known.get(key) for key in keys]
 
     def describe_loss(self, error: BaseException) -> str:
@@ -305,6 +359,11 @@ class DaskEngine:
             return self._startup_failure
         if isinstance(error, (VersionMismatchError, memory.NotOfferedError)):
             return str(error)
+        if isinstance(error, KilledWorker):
+            return (
+                "Workers ended one after the other while they received the task and what it depends on, before it "
+                f"could begin; most likely that is too large for their memory. {error}"
+            )
         if isinstance(error, FutureCancelledError):
             return f"The task was cancelled on the Dask cluster: {error}"
         return f"The Dask cluster could not run the task: {type(error).__name__}: {error}"
@@ -315,10 +374,22 @@ class DaskEngine:
             return
         self._closed = True
         # With the scheduler gone, close() would wait for its farewell: bounded, since the driver is in a hurry then.
-        with contextlib.suppress(*TIMEOUTS, OSError):
+        with contextlib.suppress(*UNREACHABLE):
             self._client.close(timeout=CLOSE_TIMEOUT_S)
         if self._local_cluster is not None:
-            self._local_cluster.close()
+            with contextlib.suppress(*UNREACHABLE):
+                self._local_cluster.close()
+
+
+_given_up: weakref.WeakKeyDictionary[distributed.Client, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def _given_up_tasks(client: distributed.Client) -> dict[str, str]:
+    """Return the messages of tasks that were not started again, by their keys; one dict for all engines of a client."""
+    if (known := _given_up.get(client)) is None:
+        known = _given_up[client] = {}
+        client.subscribe_topic(memory.GIVEN_UP, lambda event: known.update({event[1]["key"]: event[1]["message"]}))
+    return known
 
 
 def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:

@@ -7,21 +7,23 @@ or more during which it answers nobody.
 from __future__ import annotations
 
 import asyncio
-import io
-import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import distributed
 from distributed.utils import sync
 
 from prefect_flowrun.engines.dask import scheduler_plugin as memory
+from prefect_flowrun.wire.outcomes import PackedState, pack
 
 if TYPE_CHECKING:
     from prefect_flowrun.wire.versions import Versions
 
 # What is kept of a finished task in case its worker is lost; enough for a state without much of a result.
 _KEPT_OUTCOME_BYTES = 16 * 2**10
+# However slow the network is. A scheduler that has gone is noticed at once.
+OPEN_TIMEOUT_S = 600.0
 
 
 class DaskStart:
@@ -30,7 +32,7 @@ class DaskStart:
     def __init__(self, worker: distributed.Worker, key: str) -> None:
         self._worker = worker
         self._key = key
-        # Asked now and waited for later: the payload is unpickled meanwhile.
+        # Asked now and waited for later: versions are compared meanwhile.
         counting = getattr(worker.scheduler, memory.START)(key=key)
         self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
 
@@ -43,15 +45,22 @@ class DaskStart:
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
         data = self._counted.result()[1]
-        return None if data is None else pickle.loads(data)  # noqa: S301 - written below
+        return None if data is None else PackedState(data)
 
-    def finish(self, outcome: Any) -> None:
-        """See `Start.finish`."""
-        data = _small_pickle(outcome)
+    def finish(self, outcome: Any, given_up: str | None) -> None:
+        """Tell the scheduler how it has ended, before Dask says that it has, which it does by the same road.
+
+        Args:
+            outcome: packed, unless it can't be. A small one is kept in case this worker is lost.
+            given_up: why the task was not started again, if it was not.
+        """
+        data = outcome.small(_KEPT_OUTCOME_BYTES) if isinstance(outcome, PackedState) else None
         if data is not None:
             message = {"op": memory.FINISH, "key": self._key, "outcome": data}
-            # Before Dask says that the task has ended, which it does by the same road.
             self._worker.loop.add_callback(self._worker.batched_send, message)
+        if given_up is not None:
+            event = {"key": self._key, "message": given_up}
+            self._worker.loop.add_callback(self._worker.log_event, memory.GIVEN_UP, event)
 
 
 def run_task(key: str, payload: bytes, parcels: Sequence[Any], *states: Any) -> Any:
@@ -67,15 +76,22 @@ def run_task(key: str, payload: bytes, parcels: Sequence[Any], *states: Any) -> 
     from prefect_flowrun.worker.run_task import run  # noqa: PLC0415
 
     worker = distributed.get_worker()
+    start = DaskStart(worker, key)
     delivery = Delivery(
         payload=payload,
         states=states,
         open_parcel=lambda index: _open(worker, parcels[index]),
-        start=DaskStart(worker, key),
+        start=start,
         node=f"{worker.name} ({worker.address})",
         join=_join,
     )
-    return run(delivery, "distributed")
+    ended = run(delivery, "distributed")
+    outcome = ended.outcome
+    # What can't be pickled stays here as it is: Dask says so in its own way when somebody elsewhere wants it.
+    with suppress(Exception):
+        outcome = pack(outcome, share_memory=True)
+    start.finish(outcome, ended.given_up)
+    return outcome
 
 
 def _join() -> Any:
@@ -91,33 +107,9 @@ def worker_versions() -> Versions:
     return collect("distributed")
 
 
-def _open(worker: distributed.Worker, parcel: Any) -> bytes:
-    if isinstance(parcel, str):
-        data: bytes = sync(worker.loop, getattr(worker.scheduler, memory.GET), parcel=parcel)
-        return data
-    client = distributed.get_client()
-    scattered: bytes = client.gather(distributed.Future(parcel["scattered"], client))
-    return scattered
-
-
-class _FullError(Exception):
-    """More was written than is kept."""
-
-
-class _Limited(io.BytesIO):
-    def write(self, data: Any) -> int:
-        if self.tell() + len(data) > _KEPT_OUTCOME_BYTES:
-            raise _FullError
-        return super().write(data)
-
-
-def _small_pickle(value: Any) -> bytes | None:
-    import cloudpickle  # noqa: PLC0415 - see above
-
-    file = _Limited()
-    try:
-        cloudpickle.Pickler(file, protocol=5).dump(value)
-    # Too large, or not to be pickled at all: Dask says so in its own way when somebody wants it.
-    except Exception:
-        return None
-    return file.getvalue()
+def _open(worker: distributed.Worker, parcel: str) -> bytes:
+    ask = getattr(worker.scheduler, memory.GET)
+    answer: dict[str, bytes] = sync(worker.loop, ask, parcel=parcel, callback_timeout=OPEN_TIMEOUT_S)
+    if "data" not in answer:
+        raise LookupError("Bytes that the task needs are no longer on the cluster: whoever had put them there has gone")
+    return answer["data"]

@@ -2,7 +2,9 @@
 
 - Parcels: bytes that workers fetch when they first need them. Not as Dask data: a task is only ever placed on workers
   that hold what it depends on, so the first worker to hold Prefect's context would get all the tasks of a small flow.
-- Starts: how often a task was begun. Dask counts for every task that was with a lost worker, begun or not.
+- Starts: how often a task was begun. Dask counts for every task that was with a lost worker, begun or not: here that
+  count begins anew with each start, and what has been lost without one is forgiven unless its inputs are so large that
+  they may have been the end of the worker.
 - Outcomes: small results of tasks that have ended. Dask would run a finished task again if its result is lost; and the
   driver gets many of them with one question, where Dask would ask each worker for each.
 
@@ -16,14 +18,19 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dask.sizeof import sizeof
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 if TYPE_CHECKING:
-    from distributed.scheduler import Scheduler
+    from distributed.scheduler import Scheduler, TaskState
 
 NAME = "flowrun"
 PUT, GET, START, OUTCOMES = "flowrun_put", "flowrun_get", "flowrun_start", "flowrun_outcomes"
 DROP, FINISH = "flowrun-drop", "flowrun-finish"
+# Topic of the events by which a client learns of tasks that were not started again.
+GIVEN_UP = "flowrun-given-up"
+# To receive so little is the end of no worker.
+HARMLESS_BYTES = 2**20
 
 
 class NotOfferedError(Exception):
@@ -46,7 +53,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     idempotent = True
 
     def __init__(self) -> None:
-        self._parcels: dict[str, bytes] = {}
+        self._parcels: dict[str, tuple[str, Any]] = {}
         self._starts: dict[str, int] = {}
         self._outcomes: dict[str, bytes] = {}
         self._scheduler: Scheduler | None = None
@@ -62,7 +69,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         scheduler.stream_handlers.update({DROP: self._drop, FINISH: self._finish})
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
-        """Forget what was kept for a task that the scheduler forgets.
+        """Forget what was kept for a task that the scheduler forgets; forgive one that was only lost with others.
 
         Args:
             key: of the task.
@@ -72,6 +79,8 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if finish == "forgotten":
             self._starts.pop(key, None)
             self._outcomes.pop(key, None)
+        elif start == "processing" and finish == "released":
+            self._forgive_if_harmless(key)
         elif finish == "no-worker" and self._scheduler is not None:
             # Not in the middle of a transition.
             self._scheduler.loop.add_callback(self._refuse_what_nobody_offers)
@@ -105,14 +114,27 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
                 )
                 scheduler.transitions(recommended, stimulus_id=stimulus)
 
-    def _put(self, parcel: str, data: bytes) -> None:
-        self._parcels[parcel] = data
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Drop the parcels of a client that has gone, perhaps without a farewell.
 
-    def _get(self, parcel: str) -> bytes:
-        return self._parcels[parcel]
+        Args:
+            scheduler: the scheduler.
+            client: its id.
+        """
+        for parcel in [parcel for parcel, (owner, _) in self._parcels.items() if owner == client]:
+            del self._parcels[parcel]
+
+    def _put(self, parcel: str, data: Any, owner: str) -> None:
+        # As it has come, not unpickled: to send it on costs no copy then.
+        self._parcels[parcel] = (owner, data)
+
+    def _get(self, parcel: str) -> dict[str, Any]:
+        return {"data": self._parcels[parcel][1]} if parcel in self._parcels else {}
 
     def _start(self, key: str) -> tuple[int, bytes | None]:
         self._starts[key] = self._starts.get(key, 0) + 1
+        if self._scheduler is not None and (task := self._scheduler.tasks.get(key)) is not None:
+            task.suspicious = 0
         return self._starts[key], self._outcomes.get(key)
 
     def _get_outcomes(self, keys: list[str]) -> dict[str, bytes]:
@@ -121,6 +143,14 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _drop(self, parcel: str, **_: Any) -> None:
         self._parcels.pop(parcel, None)
 
+    def _forgive_if_harmless(self, key: str) -> None:
+        task = self._scheduler.tasks[key] if self._scheduler is not None else None
+        if task is None or not _is_ours(task):
+            return
+        inputs = sum(dependency.get_nbytes() for dependency in task.dependencies)
+        if inputs + sizeof(task.run_spec) < HARMLESS_BYTES:
+            task.suspicious = 0
+
     def _finish(self, key: str, outcome: bytes, **_: Any) -> None:
         if key in self._starts:
             self._outcomes[key] = outcome
@@ -128,3 +158,8 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
 
 def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {amount:g}" for name, amount in sorted(resources.items())) or "nothing"
+
+
+def _is_ours(task: TaskState) -> bool:
+    function = getattr(task.run_spec, "func", None)
+    return getattr(function, "__module__", None) == "prefect_flowrun.engines.dask.entry"

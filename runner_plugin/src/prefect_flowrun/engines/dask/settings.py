@@ -8,9 +8,10 @@ SCHEDULER_CONFIG = {
     # Prefect tasks are opaque and independent: with the stock 1.1 a task can queue behind a long one while another
     # worker is free.
     "distributed.scheduler.worker-saturation": 1.0,
-    # Whether a task that a lost worker had may run again is decided on the worker (`worker.lost_task_policy`). Dask
-    # counts losses of tasks that never began, and tries four times without a word.
-    "distributed.scheduler.allowed-failures": 10_000,
+    # Whether a task that a lost worker had may run again is decided on the worker (`worker.lost_task_policy`). This is
+    # for tasks that never get so far: workers end, again and again, while they receive what comes with one (see
+    # `scheduler_plugin`, which forgives those that can't be the cause). And for computations that are none of ours.
+    "distributed.scheduler.allowed-failures": 5,
 }
 
 # For a cluster on this machine, read whenever a worker is lost. It is started again; on a busy machine that can take

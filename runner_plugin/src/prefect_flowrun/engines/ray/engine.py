@@ -27,6 +27,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from prefect_flowrun.engines.base import Call, EngineFuture
 from prefect_flowrun.engines.ray import drain_sockets, entry, pending_tasks, settings
 from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
+from prefect_flowrun.wire.outcomes import PackedState, opened
 from prefect_flowrun.wire.versions import VersionMismatchError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ LOCAL_PATIENCE_S = 60.0
 # Of tasks that tasks submit: the default start-up time of a FlowRun.
 WORKER_PATIENCE_S = 900.0
 _KEPT_VARIANTS = 256
+# Starts in which a process may end before the worker's side has its say, because of the size of what comes with the
+# task: beyond those that the policy allows, and the one in which it says no.
+_UNTOLD_STARTS = 4
 # Ray's own words for what `needs` calls by resource names; others it takes as they are.
 _OPTIONS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 # Task ids at the end of a call's key.
@@ -62,13 +66,13 @@ class RayFuture:
 
     __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "node", "outcome")
 
-    def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, node: ray.ObjectRef) -> None:
+    def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, end: ray.ObjectRef) -> None:
         self._engine = engine
-        self._end: concurrent.futures.Future[str] = node.future()
+        self._end: concurrent.futures.Future[entry.End] = end.future()
         self._given_up: BaseException | None = None
         self._small = False
         self.outcome: ray.ObjectRef | None = outcome
-        self.node: ray.ObjectRef | None = node if engine.on_worker else None
+        self.node: ray.ObjectRef | None = end if engine.on_worker else None
         """The small reference, for those who wait in a task."""
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -79,10 +83,8 @@ class RayFuture:
         """See `EngineFuture.result`."""
         self._engine.check_open()
         outcome = ray.get(self.outcome)
-        if not isinstance(outcome, entry.Packed):
-            return outcome
-        self._small = len(outcome.data) <= SMALL_BYTES
-        return outcome.open()
+        self._small = isinstance(outcome, PackedState) and outcome.small(SMALL_BYTES) is not None
+        return opened(outcome)
 
     def let_go(self) -> bool:
         """See `EngineFuture.let_go`."""
@@ -99,16 +101,20 @@ class RayFuture:
         error = self._end.exception()
         return error and (self._given_up or error)
 
+    def given_up(self) -> str | None:
+        """See `EngineFuture.given_up`."""
+        return None if self._end.exception() else self._end.result().given_up
+
     def add_done_callback(self, fn: Callable[[], Any]) -> None:
         """See `EngineFuture.add_done_callback`."""
         self._end.add_done_callback(lambda _: self._engine.call_soon(fn))
 
     @property
-    def end(self) -> concurrent.futures.Future[str]:
-        """Ends with the task; the id of the node that ran it."""
+    def end(self) -> concurrent.futures.Future[entry.End]:
+        """Ends with the task."""
         return self._end
 
-    def keep_end(self, end: concurrent.futures.Future[str]) -> None:
+    def keep_end(self, end: concurrent.futures.Future[entry.End]) -> None:
         """Hold another future that has ended alike.
 
         Args:
@@ -134,6 +140,15 @@ class RayFuture:
             self._end.set_exception(ConnectionError("The Ray cluster was left before the task had ended"))
 
 
+class Parcel:
+    """Bytes in the object store of this process's node. Gone from there when nobody here holds this any more."""
+
+    __slots__ = ("__weakref__", "reference")
+
+    def __init__(self, reference: ray.ObjectRef) -> None:
+        self.reference = reference
+
+
 class RayEngine:
     """Tasks on a Ray cluster."""
 
@@ -148,7 +163,7 @@ class RayEngine:
         patience_s: float,
         owned: bool,
         workers_per_node: Callable[[dict[str, Any]], int] = lambda _: 1,
-        run_task: Callable[..., tuple[Any, str]] = entry.run_task,
+        run_task: Callable[..., tuple[Any, entry.End]] = entry.run_task,
         on_worker: bool = False,
     ) -> None:
         """Take the connection of this process.
@@ -167,7 +182,7 @@ class RayEngine:
         self._startup_failure: str | None = None
         self._watch = pending_tasks.Watch(patience_s, self._give_up)
         # One remote function: Ray sends each to the cluster anew, and leases workers per kind of task.
-        self._run_task = ray.remote(num_returns=2, max_retries=-1, retry_exceptions=False)(run_task)
+        self._run_task = ray.remote(num_returns=2, retry_exceptions=False)(run_task)
         # Its options are kept, since making them costs more than a submit.
         self._variant = lru_cache(_KEPT_VARIANTS)(self._make_variant)
         self._nodes_used: set[str] = set()
@@ -218,17 +233,24 @@ class RayEngine:
         """Use the connection that each process of a Ray worker has."""
         return cls(patience_s=WORKER_PATIENCE_S, owned=False, on_worker=True)
 
-    def put(self, data: bytes) -> ray.ObjectRef:
+    def put(self, data: bytes) -> Parcel:
         """See `Engine.put`."""
         self.check_open()
-        return ray.put(data)
+        with _reachable(f"take {len(data)} bytes"):
+            return Parcel(ray.put(data))
+
+    def holds(self, parcel: Parcel) -> bool:
+        """See `Engine.holds`: they are in this process's own node."""
+        return not self._closed
 
     def submit(self, call: Call) -> RayFuture:
         """See `Engine.submit`."""
         self.check_open()
-        remote, demand = self._variant(call.key[:-_ID_LENGTH], call.needs)
+        remote, demand = self._variant(call.key[:-_ID_LENGTH], call.needs, call.lost_task_retries)
         upstream = [future.outcome for future in call.upstream if isinstance(future, RayFuture)]
-        future = RayFuture(self, *remote.remote(call.payload, list(call.parcels), *upstream))
+        parcels = [parcel.reference for parcel in call.parcels]
+        with _reachable("take a task"):
+            future = RayFuture(self, *remote.remote(call.payload, parcels, *upstream))
         self._watch.add(future, demand)
         future.end.add_done_callback(lambda end: self._ended(future, end))
         return future
@@ -350,11 +372,11 @@ class RayEngine:
             except Exception:
                 logger.exception("A callback of a task failed")
 
-    def _ended(self, future: RayFuture, end: concurrent.futures.Future[str]) -> None:
+    def _ended(self, future: RayFuture, end: concurrent.futures.Future[entry.End]) -> None:
         self._watch.remove(future)
         if end.exception() is None:
-            self._nodes_used.add(end.result())
-            future.keep_end(_ended_on(end.result()))
+            self._nodes_used.add(end.result().node_id)
+            future.keep_end(_ended_alike(end.result()))
 
     def _give_up(self, futures: list[RayFuture], message: str) -> None:
         if self._closed:
@@ -364,17 +386,28 @@ class RayEngine:
         for future in reversed(futures):
             future.give_up(error)
 
-    def _make_variant(self, name: str, needs: Needs | None) -> tuple[Any, pending_tasks.Amounts]:
+    def _make_variant(
+        self, name: str, needs: Needs | None, lost_task_retries: int
+    ) -> tuple[Any, pending_tasks.Amounts]:
         demand = _demand(needs)
+        retries = lost_task_retries + 1 + _UNTOLD_STARTS
         # Named by the task, not by its run: Ray leases workers anew for each name.
-        return self._run_task.options(name=name, **_options(demand)), demand
+        return self._run_task.options(name=name, max_retries=retries, **_options(demand)), demand
 
 
 @lru_cache
-def _ended_on(node_id: str) -> concurrent.futures.Future[str]:
-    end: concurrent.futures.Future[str] = concurrent.futures.Future()
-    end.set_result(node_id)
+def _ended_alike(how: entry.End) -> concurrent.futures.Future[entry.End]:
+    end: concurrent.futures.Future[entry.End] = concurrent.futures.Future()
+    end.set_result(how)
     return end
+
+
+@contextlib.contextmanager
+def _reachable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (errors.RayError, RuntimeError, OSError) as error:
+        raise ConnectionError(f"The Ray cluster did not {what}: {type(error).__name__}: {error}") from error
 
 
 def _demand(needs: Needs | None) -> dict[str, float]:

@@ -5,7 +5,6 @@ Imports no prefect by itself: a node that only answers for its versions need not
 
 from __future__ import annotations
 
-import pickle
 import signal
 import socket
 import threading
@@ -14,36 +13,30 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
 import ray
 from ray._private.worker import global_worker
 
 from prefect_flowrun.engines.ray import drain_sockets
+from prefect_flowrun.wire.outcomes import PackedState, pack
 
 if TYPE_CHECKING:
     from prefect_flowrun.wire.versions import Versions
 
 
 @dataclass(frozen=True)
-class Packed:
-    """An outcome, pickled as the payload was.
+class End:
+    """What the driver learns when a task ends, without fetching its outcome."""
 
-    Ray pickles with a cloudpickle of its own, which knows nothing of the classes that came by value with ours: the
-    driver would get back a class that only looks like its own, and `except` would not catch it.
-    """
-
-    data: bytes
-
-    def open(self) -> Any:
-        """Return the outcome."""
-        return pickle.loads(self.data)  # noqa: S301 - from our own worker
+    node_id: str
+    given_up: str | None = None
+    """Why the worker's side did not start the task again."""
 
 
 class RayStart:
     """One start of a task, as Ray counts it."""
 
     outcome = None
-    """Small outcomes are with the driver, which outlives the workers."""
+    """Never known here: small outcomes are with the driver, which outlives the workers."""
 
     @property
     def number(self) -> int:
@@ -54,11 +47,8 @@ class RayStart:
             return 1
         return attempts + 1
 
-    def finish(self, outcome: Any) -> None:
-        """Keep nothing; see `outcome`."""
 
-
-def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: Any) -> tuple[Any, str]:
+def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: PackedState) -> tuple[PackedState, End]:
     """Run the task of a payload; see `prefect_flowrun.worker.run_task.run`.
 
     Args:
@@ -67,7 +57,7 @@ def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: Any) -> 
         states: final states of the upstream task runs.
 
     Returns:
-        What the task ended with, and the node's id: the driver waits for the latter, which is small.
+        What the task ended with, and what the driver waits for, which is small.
     """
     from prefect_flowrun.worker.delivery import Delivery  # noqa: PLC0415 - see above
     from prefect_flowrun.worker.run_task import run  # noqa: PLC0415
@@ -76,13 +66,15 @@ def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: Any) -> 
     node_id: str = ray.get_runtime_context().get_node_id()
     delivery = Delivery(
         payload=payload,
-        states=[state.open() if isinstance(state, Packed) else state for state in states],
+        states=states,
         open_parcel=lambda index: ray.get(parcels[index]),
         start=RayStart(),
         node=node_name(socket.gethostname(), node_id),
         join=_join,
     )
-    return Packed(cloudpickle.dumps(run(delivery, "ray"))), node_id
+    ended = run(delivery, "ray")
+    # Copied, since Ray hands out shared memory read-only.
+    return pack(ended.outcome, share_memory=False), End(node_id, ended.given_up)
 
 
 @cache

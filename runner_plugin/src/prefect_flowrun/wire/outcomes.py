@@ -1,0 +1,86 @@
+"""The final state of a task as it travels: pickled once, by the worker that made it, and opened by who wants it.
+
+To an engine it is bytes. So nothing of the user's runs while an engine moves inputs and results about: an object whose
+unpickling ends the process does so within a start of the task that opens it, which is counted. And Ray's cloudpickle,
+which knows nothing of classes that came by value with ours, has no say.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cloudpickle
+
+# Smaller ones are not worth a frame of their own.
+_BESIDE_BYTES = 64 * 2**10
+
+
+class PackedState:
+    """A pickled state, and the large buffers (arrays, frames) in it that were not copied."""
+
+    __slots__ = ("buffers", "data")
+
+    def __init__(self, data: bytes, buffers: Sequence[Any] = ()) -> None:
+        """Take what `pack` has made.
+
+        Args:
+            data: the pickle.
+            buffers: that it refers to.
+        """
+        self.data = data
+        self.buffers = buffers
+
+    def open(self) -> Any:
+        """Return the state; runs whatever code its pickle names."""
+        return pickle.loads(self.data, buffers=self.buffers)  # noqa: S301 - from our own workers
+
+    def small(self, limit: int) -> bytes | None:
+        """Return the whole as bytes for `PackedState`; None if there are more than `limit`."""
+        return self.data if not self.buffers and len(self.data) <= limit else None
+
+    def __sizeof__(self) -> int:
+        # What Dask takes for the size of a result.
+        return len(self.data) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Wrapped anew: what has arrived is a memoryview, which can't travel on as it is.
+        return PackedState, (self.data, [pickle.PickleBuffer(buffer) for buffer in self.buffers])
+
+
+def pack(state: Any, *, share_memory: bool) -> PackedState:
+    """Pickle a state, unless it is packed already.
+
+    Args:
+        state: of a task.
+        share_memory: whether large buffers are kept as they are, not copied: where the engine neither loses them nor
+            hands them out read-only.
+
+    Raises:
+        Exception: something in it can't be pickled.
+    """
+    if isinstance(state, PackedState):
+        return state
+    buffers: list[pickle.PickleBuffer] = []
+    callback = _take_large(buffers) if share_memory else None
+    return PackedState(cloudpickle.dumps(state, protocol=5, buffer_callback=callback), buffers)
+
+
+def opened(outcome: Any) -> Any:
+    """Return the state of an outcome, packed or not.
+
+    Args:
+        outcome: what a worker has returned.
+    """
+    return outcome.open() if isinstance(outcome, PackedState) else outcome
+
+
+def _take_large(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    def leave_in_pickle(buffer: pickle.PickleBuffer) -> bool:
+        if memoryview(buffer).nbytes < _BESIDE_BYTES:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return leave_in_pickle
