@@ -176,7 +176,7 @@ async def test_a_pod_is_given_a_deadline_only_if_it_is_the_one_meant(servers):
         missing = await server.outcome(server.client.end_pod(server.namespace, "q", "another", 1))
         return refused, told["spec"]["activeDeadlineSeconds"], missing
 
-    assert await same(servers, script) == ((409, "Conflict"), 1, (404, "NotFound"))
+    assert await same(servers, script) == ((422, "Invalid"), 1, (404, "NotFound"))
 
 
 async def test_a_status_is_patched_only_as_it_was_read(servers):
@@ -270,13 +270,23 @@ async def test_watch_events_come_in_the_order_of_the_writes(servers):
     assert in_order
 
 
+async def test_quantities_may_be_numbers_as_in_a_pod(servers):
+    real = servers[1]
+    quantities = {"cpu": 0.5, "memory": 5.36870912e8, "nvidia.com/gpu": 1, "ephemeral-storage": "1Gi"}
+    run = real.run("r")
+    run["spec"]["driver"] = {"resources": {"limits": quantities}}
+    made = await real.client.create(run)
+    assert made["spec"]["driver"]["resources"]["limits"] == quantities
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"flow": {"entrypoint": "other.py:flow"}}, "flow is immutable"),
         ({"image": "another:1"}, "image is immutable"),
+        ({"driver": {"resources": {"limits": {"cpu": 0.5}}}}, "driver is immutable"),
     ],
-    ids=["flow", "image"],
+    ids=["flow", "image", "a number"],
 )
 async def test_F26_what_is_immutable_is_refused_with_words_that_help(plane, user, servers, change, message):
     """Only the real one knows CEL: the simulation is not asked to refuse, and no test of it relies on that."""

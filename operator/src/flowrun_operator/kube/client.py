@@ -92,7 +92,7 @@ class KubeClient:
         return await self._request("PATCH", f"{self._path(kind, namespace, name)}/status", body)
 
     async def end_pod(self, namespace: str, name: str, uid: str, active_deadline_s: int) -> Raw:
-        """Give a pod a deadline, if it is still the one meant (409 otherwise); it can only ever be lowered."""
+        """Give a pod a deadline, if it is still the one meant (422 otherwise); it can only ever be lowered."""
         body = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": active_deadline_s}}
         return await self._request("PATCH", self._path("Pod", namespace, name), body)
 

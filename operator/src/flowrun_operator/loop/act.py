@@ -223,7 +223,7 @@ class Actor:
         except ApiError as error:
             if error.status == 403:  # rights of an older chart: what ended stays ended
                 log.warning("Sidecars of pod %s run on: %s", action.pod, error.message)
-            elif not (error.not_found or error.conflict):  # otherwise the pod is gone
+            elif error.status not in {404, 409, 422}:  # the pod is gone, or another one has its name (422: by its uid)
                 raise
 
     def _mark_deleting(self, pod: Raw, namespace: str) -> None:

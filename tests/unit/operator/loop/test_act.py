@@ -17,6 +17,7 @@ from flowrun_operator.decide.plan import (
     Delete,
     DeleteWorkers,
     DropReport,
+    EndSidecars,
     Explain,
     LookUpFlowRun,
     ReportToPrefect,
@@ -107,6 +108,13 @@ async def test_F16_a_refusal_becomes_a_problem_that_users_see(stage, error, reas
     stage.fail(error)
     assert not await stage.act(CREATE)
     assert stage.problem() == Problem(reason, error.message)
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 422])
+async def test_a_pod_whose_sidecars_cannot_be_ended_holds_nothing_up(stage, status):
+    # An older chart's rights; the pod is gone; another one has its name.
+    stage.fail(ApiError(status, "Reason", "why"))
+    assert await stage.act(EndSidecars("etl-1-abcde", "pod-1"))
 
 
 async def test_F13_a_problem_is_forgotten_when_the_create_succeeds(stage):

@@ -206,7 +206,7 @@ class FakeApi:
     def _end_pod(self, namespace: str, name: str, uid: str, deadline_s: int) -> Raw:
         raw = self._existing("Pod", namespace, name)
         if raw["metadata"]["uid"] != uid:
-            raise ApiError(409, "Conflict", "the UID in the precondition does not match")
+            raise ApiError(422, "Invalid", "metadata.uid: field is immutable")
         self.change("Pod", namespace, name, lambda pod: pod["spec"].update(activeDeadlineSeconds=deadline_s))
         return raw
 
