@@ -104,6 +104,9 @@ class StandInEngine:
     def versions(self, timeout: float) -> dict[str, dict[str, str]]:
         return self.workers
 
+    def give_way(self, future: Any) -> None:
+        self.calls.append("give way")
+
     def drain(self, timeout: float) -> None:
         self.calls.append("drain")
 
@@ -143,7 +146,9 @@ def delivery(
     start: StandInStart | None = None,
 ) -> Delivery:
     """What an engine hands to the worker's side."""
-    return Delivery(payload, states, open_parcel or {}.__getitem__, start or StandInStart(), "worker-0")
+    return Delivery(
+        payload, states, open_parcel or {}.__getitem__, start or StandInStart(), "worker-0", join=StandInEngine
+    )
 
 
 def until(done: Callable[[], Any], timeout_s: float = 60) -> Any:

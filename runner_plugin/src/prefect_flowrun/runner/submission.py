@@ -24,6 +24,7 @@ from prefect_flowrun.engines.needs import needs_of
 from prefect_flowrun.records import task_run
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
+from prefect_flowrun.runner.prefect_dask.future import future_class
 from prefect_flowrun.wire import flow_modules, versions
 from prefect_flowrun.wire.context import Contexts
 from prefect_flowrun.wire.packer import Packed, Packer
@@ -137,7 +138,7 @@ class Session:
         self._counter.add(submitted=1)
         self._outstanding[task_run_id] = _Outstanding(task, future)
         future.add_done_callback(partial(self._ended, task_run_id))
-        return ClusterFuture(task_run_id, future, self._engine)
+        return future_class(self._engine.name)(task_run_id, future, self._engine)
 
     def in_flow_context(self, function: Callable[[], None]) -> None:
         """Call a function with the flow's settings, which its runner has left by now.
