@@ -95,8 +95,15 @@ def test_a_duplicate_is_equal_and_another_cluster_is_not():
     assert runner != ThreadPoolTaskRunner()
 
 
-def test_it_travels_as_a_stock_thread_pool_so_that_workers_connect_to_nothing():
-    assert pickle.loads(cloudpickle.dumps(ClusterTaskRunner("gpu"))) == ThreadPoolTaskRunner()
+def test_it_travels_with_its_settings_and_without_what_belongs_to_the_process():
+    runner = ClusterTaskRunner("gpu")
+    runner.stands_for = StandsFor(client_kwargs=(("security", threading.Lock()),))
+
+    arrived = pickle.loads(cloudpickle.dumps(runner))
+
+    assert arrived == runner
+    assert arrived.stands_for == StandsFor()
+    assert not arrived.in_use
 
 
 def test_entering_and_leaving_without_a_submit_connects_to_nothing(monkeypatch):
@@ -449,6 +456,7 @@ def test_the_same_file_runs_on_a_local_dask_cluster_on_a_laptop_without_any_serv
             from prefect.context import FlowRunContext
             from prefect.settings import PREFECT_API_URL
             from prefect_flowrun import ClusterTaskRunner
+from prefect_flowrun.runner.options import StandsFor
 
             @task
             def work(x):
