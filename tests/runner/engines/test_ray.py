@@ -26,6 +26,7 @@ from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.engines.base import Call
 from prefect_flowrun.engines.needs import Needs
 from prefect_flowrun.engines.ray.engine import RayEngine
+from prefect_flowrun.engines.ray.entry import End
 from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
 
 PATIENCE_S = 60
@@ -48,7 +49,7 @@ def make_engine() -> Iterator[MakeEngine]:
     engines = []
 
     def make(entry: Callable[..., Any], patience_s: float = PATIENCE_S) -> RayEngine:
-        engine = RayEngine(patience_s=patience_s, owned=False, run_task=lambda *args: (entry(*args), "node"))
+        engine = RayEngine(patience_s=patience_s, owned=False, run_task=lambda *args: (entry(*args), End("node")))
         engines.append(engine)
         return engine
 
