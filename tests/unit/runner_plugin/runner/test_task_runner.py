@@ -30,6 +30,7 @@ from stand_in import StandInEngine, until
 from prefect_flowrun import ClusterTaskRunner, needs
 from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.runner import connections, standalone_cluster
+from prefect_flowrun.runner.options import StandsFor
 from prefect_flowrun.runner.placement import UnknownClusterError
 from prefect_flowrun.runner.progress import Progress
 from prefect_flowrun.wire import versions
