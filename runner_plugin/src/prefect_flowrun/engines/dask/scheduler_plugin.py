@@ -58,7 +58,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         self._outcomes: dict[str, bytes] = {}
         self._scheduler: Scheduler | None = None
 
-    def start(self, scheduler: Scheduler) -> None:
+    async def start(self, scheduler: Scheduler) -> None:
         """Begin; called by the scheduler.
 
         Args:

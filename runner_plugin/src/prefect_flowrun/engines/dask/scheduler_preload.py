@@ -16,9 +16,7 @@ def dask_setup(scheduler: Any) -> None:
     """Add the plugin, and find the flow's modules, now that the scheduler has imported its own.
 
     Args:
-        scheduler: the `distributed.Scheduler` that is starting.
+        scheduler: the `distributed.Scheduler` that is starting; it starts its plugins after this.
     """
-    plugin = FlowRunMemory()
-    plugin.start(scheduler)
-    scheduler.add_plugin(plugin, name=NAME)
+    scheduler.add_plugin(FlowRunMemory(), name=NAME)
     import_path.enter()
