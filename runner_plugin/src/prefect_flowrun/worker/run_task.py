@@ -135,9 +135,10 @@ def run(delivery: Delivery, engine: str) -> State[Any]:
         submitting.install_on_worker(envelope.redirect, _ENGINES[engine])
     opened = _Opened(delivery, envelope)
     opened.enter_code()
-    context, task = opened.context(), opened.task()
-    _leave_imports_to_stay()
-    call = opened.call()
+    with flow_code.missing_modules_explained(delivery.node):
+        context, task = opened.context(), opened.task()
+        _leave_imports_to_stay()
+        call = opened.call()
     if (outcome := delivery.start.outcome) is not None:
         # It had ended, and only its result was lost with the worker.
         return cast("State[Any]", outcome)
