@@ -113,6 +113,9 @@ class StandInEngine:
     def versions(self, timeout: float) -> dict[str, dict[str, str]]:
         return self.workers
 
+    def give_way(self, future: Any) -> None:
+        self.calls.append("give way")
+
     def drain(self, timeout: float) -> set[str]:
         self.calls.append("drain")
         return set(running.now())

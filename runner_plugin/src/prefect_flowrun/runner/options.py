@@ -37,7 +37,11 @@ class StandsFor:
     notes: tuple[str, ...] = ()
     """What has no effect here, in words for the flow run's log."""
     client_kwargs: tuple[tuple[str, Any], ...] = ()
-    """Arguments of prefect-dask's client, by name."""
+    """Arguments of prefect-dask's client, by name. They stay in this process: some hold connections."""
+    cluster_kwargs: tuple[tuple[str, Any], ...] = ()
+    """The same of its cluster."""
+    adapt_kwargs: tuple[tuple[str, Any], ...] = ()
+    """The same of its limits."""
 
 
 class RunnerOptions(BaseModel):

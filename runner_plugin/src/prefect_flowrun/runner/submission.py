@@ -23,6 +23,7 @@ from prefect_flowrun.records import task_run
 from prefect_flowrun.records.repairs import Repairs
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
+from prefect_flowrun.runner.prefect_dask.future import future_class
 from prefect_flowrun.wire import by_value, versions
 from prefect_flowrun.wire.context import Contexts
 from prefect_flowrun.wire.flow_code import FlowCode
@@ -146,7 +147,7 @@ class Session:
         self._counter.add(submitted=1)
         self._outstanding[task_run_id] = _Outstanding(task, future, packed.parcels)
         future.add_done_callback(partial(self._ended, task_run_id))
-        cluster_future: ClusterFuture[Any] = ClusterFuture(task_run_id, future, self._engine)
+        cluster_future = future_class(self._engine.name)(task_run_id, future, self._engine)
         self._futures.add(cluster_future)
         return cluster_future
 

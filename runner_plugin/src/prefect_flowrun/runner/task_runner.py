@@ -183,7 +183,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Travel with the settings alone: on a worker it connects anew, if a task there submits others."""
-        return {"options": self.options, "stands_for": self.stands_for}
+        return {"options": self.options, "stands_for": StandsFor()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -14,10 +14,12 @@ ALL = {
     "fallback": "threads",
     "address": "127.0.0.1:8786",
     "workers": 4,
+    "max_workers": 8,
     "min_workers": 2,
     "connect_timeout_s": 30.0,
     "exit_timeout_s": 0.0,
     "lost_task_retries": 3,
+    "performance_report_path": "report.html",
 }
 
 

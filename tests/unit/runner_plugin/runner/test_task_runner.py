@@ -30,6 +30,7 @@ from stand_in import StandInEngine, until
 from prefect_flowrun import ClusterTaskRunner, needs
 from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.runner import connections, standalone_cluster
+from prefect_flowrun.runner.options import StandsFor
 from prefect_flowrun.runner.placement import UnknownClusterError
 from prefect_flowrun.runner.progress import Progress
 from prefect_flowrun.wire import versions
@@ -95,8 +96,15 @@ def test_a_duplicate_is_equal_and_another_cluster_is_not():
     assert runner != ThreadPoolTaskRunner()
 
 
-def test_it_travels_as_a_stock_thread_pool_so_that_workers_connect_to_nothing():
-    assert pickle.loads(cloudpickle.dumps(ClusterTaskRunner("gpu"))) == ThreadPoolTaskRunner()
+def test_it_travels_with_its_settings_and_without_what_belongs_to_the_process():
+    runner = ClusterTaskRunner("gpu")
+    runner.stands_for = StandsFor(client_kwargs=(("security", threading.Lock()),))
+
+    arrived = pickle.loads(cloudpickle.dumps(runner))
+
+    assert arrived == runner
+    assert arrived.stands_for == StandsFor()
+    assert not arrived.in_use
 
 
 def test_entering_and_leaving_without_a_submit_connects_to_nothing(monkeypatch):

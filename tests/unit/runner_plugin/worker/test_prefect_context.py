@@ -20,7 +20,6 @@ from prefect.context import (
     get_settings_context,
 )
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from prefect_flowrun import ClusterTaskRunner
 from prefect_flowrun.wire.context import Contexts
@@ -101,13 +100,14 @@ def test_each_task_has_a_flow_run_context_of_its_own_for_what_tasks_write_there(
     assert first[0] == ({}, {})
 
 
-def test_a_nested_submit_gets_a_thread_pool_of_its_own_and_no_cluster(context):
+def test_each_task_has_a_runner_of_its_own_that_has_connected_to_nothing(context):
     def work():
         runner = FlowRunContext.get().task_runner
         return runner, runner._started
 
     (first, started), (second, _) = context.run(work, None), context.run(work, None)
-    assert type(first) is ThreadPoolTaskRunner
+    assert type(first) is ClusterTaskRunner
+    assert not first.in_use
     assert started
     assert first is not second
     assert not first._started  # left when the task has ended

@@ -71,6 +71,11 @@ class DaskFuture:
         """Dask's own."""
         return self._future
 
+    @property
+    def key(self) -> str:
+        """Of the task in Dask, as in its dashboard: begins with the task's name."""
+        return str(self._future.key)
+
     def wait(self, timeout: float | None = None) -> bool:
         """See `EngineFuture.wait`."""
         return self.done() or self._engine.wait([self], timeout) == 0

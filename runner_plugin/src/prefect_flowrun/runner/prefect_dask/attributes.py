@@ -68,6 +68,16 @@ class DaskRunner:
         """
         return {name: value for name, value in self.stands_for.client_kwargs if (name, value) != _NOT_DEFAULT}
 
+    @property
+    def cluster_kwargs(self) -> dict[str, Any]:
+        """What the flow had said of a cluster of its own."""
+        return dict(self.stands_for.cluster_kwargs)
+
+    @property
+    def adapt_kwargs(self) -> dict[str, Any]:
+        """What the flow had said of that cluster's limits."""
+        return dict(self.stands_for.adapt_kwargs)
+
     def _heed_dask_settings(self) -> None:
         """Begin the performance report that the flow asks for, and make the client Dask's default if it wants that."""
         path = self.options.performance_report_path

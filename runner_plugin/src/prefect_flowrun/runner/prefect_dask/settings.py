@@ -27,12 +27,19 @@ class Translation:
 
     options: dict[str, Any] = field(default_factory=dict)
     client_kwargs: dict[str, Any] = field(default_factory=dict)
+    cluster_kwargs: dict[str, Any] = field(default_factory=dict)
+    adapt_kwargs: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def stands_for(self) -> StandsFor:
         """What the new runner is told beside its options."""
-        return StandsFor(notes=tuple(self.notes), client_kwargs=tuple(self.client_kwargs.items()))
+        return StandsFor(
+            notes=tuple(self.notes),
+            client_kwargs=tuple(self.client_kwargs.items()),
+            cluster_kwargs=tuple(self.cluster_kwargs.items()),
+            adapt_kwargs=tuple(self.adapt_kwargs.items()),
+        )
 
 
 def translate(runner: Any, cluster: ClusterContract | None) -> Translation:
@@ -42,11 +49,14 @@ def translate(runner: Any, cluster: ClusterContract | None) -> Translation:
         runner: prefect-dask's.
         cluster: of the run, in its place; None if FLOWRUN_ENGINE has the last word.
     """
-    found = Translation(client_kwargs=dict(getattr(runner, "client_kwargs", None) or {}))
+    found = Translation(
+        client_kwargs=_given(runner, "client_kwargs"),
+        cluster_kwargs=_given(runner, "cluster_kwargs"),
+        adapt_kwargs=_given(runner, "adapt_kwargs"),
+    )
     if path := getattr(runner, "performance_report_path", None):
         found.options["performance_report_path"] = str(path)
-    cluster_kwargs = dict(getattr(runner, "cluster_kwargs", None) or {})
-    adapt_kwargs = dict(getattr(runner, "adapt_kwargs", None) or {})
+    cluster_kwargs, adapt_kwargs = dict(found.cluster_kwargs), dict(found.adapt_kwargs)
     if cluster is not None:
         _size(found, cluster, cluster_kwargs.pop(_SIZE, None))
         _threads(found, cluster, cluster_kwargs.pop(_THREADS, None))
@@ -61,6 +71,10 @@ def translate(runner: Any, cluster: ClusterContract | None) -> Translation:
 
 
 _INSTEAD = "tasks go to the run's cluster (spec.redirectTaskRunners is Explicit)"
+
+
+def _given(runner: Any, setting: str) -> dict[str, Any]:
+    return dict(getattr(runner, setting, None) or {})
 
 
 def _size(found: Translation, cluster: ClusterContract, asked: Any) -> None:
