@@ -32,7 +32,7 @@ CANCEL_POLL_SECONDS = "FLOWRUN_CANCEL_POLL_SECONDS"
 END_TIMEOUT_SECONDS = "FLOWRUN_END_TIMEOUT_SECONDS"
 IDLE_SECONDS = "FLOWRUN_IDLE_SECONDS"
 
-# 1: Ray's own agents run on each node instead of the stand-in.
+# 1: Ray's own agents run on each node instead of the stand-in, and its log monitor.
 RAY_AGENTS = "FLOWRUN_RAY_AGENTS"
 # Set where the spec has no memory limit: Ray nodes plan with the one that their container has.
 RAY_FIT_STORE = "FLOWRUN_RAY_FIT_STORE"

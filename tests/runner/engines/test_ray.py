@@ -6,6 +6,7 @@ Functions for the workers are defined inside the tests: they travel by value.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -253,6 +254,55 @@ def test_needs_are_taken_from_the_node(make_engine: MakeEngine, needs: Needs | N
     engine = make_engine(lambda *_: ray.get_runtime_context().get_assigned_resources())
 
     assert engine.submit(call(needs=needs)).result() == expected
+
+
+def test_a_kind_of_accelerator_that_no_worker_has_is_named(make_engine: MakeEngine) -> None:
+    engine = make_engine(lambda *_: "done", patience_s=0.5)
+    future = engine.submit(call(needs=Needs(ray={"accelerator_type": "A100"})))
+    assert future.wait(PATIENCE_S)
+    assert "it needs CPU 1, accelerator_type:A100 0.001, and the workers offer CPU" in str(engine.startup_failure)
+
+
+def test_a_tasks_own_runtime_environment_has_variables_and_folders_of_this_machine(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "rates.txt").write_text("1.07")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("NAME = 'sent'")
+
+    def entry(*_: Any) -> Any:
+        package = importlib.import_module("package")
+        return os.environ.get("CURRENCY"), Path("rates.txt").read_text(), package.NAME
+
+    environment = {
+        "env_vars": {"CURRENCY": "EUR"},
+        "working_dir": str(tmp_path / "folder"),
+        "py_modules": [str(tmp_path / "package")],
+    }
+    engine = make_engine(entry)
+    asked = Needs(ray={"runtime_env": environment})
+
+    assert engine.submit(call(needs=asked)).result() == ("EUR", "1.07", "sent")
+
+
+def test_a_folder_that_is_not_there_is_an_error_at_the_submit(make_engine: MakeEngine) -> None:
+    engine = make_engine(lambda *_: "done")
+    with pytest.raises(ValueError, match="/nowhere"):
+        engine.submit(call(needs=Needs(ray={"runtime_env": {"working_dir": "/nowhere"}})))
+
+
+def test_a_process_ends_after_as_many_tasks_as_are_asked_for(make_engine: MakeEngine) -> None:
+    engine = make_engine(lambda *_: os.getpid())
+    once = Needs(ray={"max_calls": 1})
+    processes = [engine.submit(call(needs=once)).result() for _ in range(2)]
+    assert len(set(processes)) == 2
+
+
+def test_an_option_that_ray_does_not_know_is_an_error_at_the_submit(make_engine: MakeEngine) -> None:
+    engine = make_engine(lambda *_: "done")
+    with pytest.raises(ValueError, match="nonsense"):
+        engine.submit(call(needs=Needs(ray={"nonsense": 1})))
 
 
 def test_closed_engine_leaves_a_ray_that_it_has_not_started(make_engine: MakeEngine) -> None:

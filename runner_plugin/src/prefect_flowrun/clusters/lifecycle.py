@@ -62,6 +62,7 @@ class Lifecycle:
                 Kubernetes refuses to scale the cluster.
         """
         replicas = size(cluster, workers)
+        self._stop_following(cluster)
         try:
             if cluster.activation is Activation.ON_DEMAND:
                 engine = self._start(cluster, replicas, connect, logger)
@@ -111,15 +112,18 @@ class Lifecycle:
         Args:
             cluster: of the run.
         """
-        if (elastic := self._elastic.pop(cluster.name, None)) is not None:
-            elastic.stop()
-            self._replicas[cluster.name] = elastic.replicas
+        self._stop_following(cluster)
         if cluster.activation is not Activation.ON_DEMAND:
             return
         # First: the workers leave by themselves when it is gone.
         if self._starter is not None:
             self._starter.stop_one(cluster.name)
         self._scale(cluster, 0)
+
+    def _stop_following(self, cluster: ClusterContract) -> None:
+        if (elastic := self._elastic.pop(cluster.name, None)) is not None:
+            elastic.stop()
+            self._replicas[cluster.name] = elastic.replicas
 
     def _start(self, cluster: ClusterContract, replicas: int, connect: Callable[[], Engine], logger: Logger) -> Engine:
         """Start a cluster on demand and wait for its first worker."""

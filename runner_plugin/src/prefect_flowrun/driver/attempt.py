@@ -26,7 +26,7 @@ from prefect_flowrun.driver.load_flow import FlowLoadError, fallback_flow_name, 
 from prefect_flowrun.driver.shutdown import Cause, Shutdown
 from prefect_flowrun.records import flow_run, ownership
 from prefect_flowrun.records.ownership import Course
-from prefect_flowrun.runner import connections, progress, redirect
+from prefect_flowrun.runner import connections, progress, ray_calls, redirect
 from prefect_flowrun.runner.options import engine_override
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Attempt:
             BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
         """
         redirect.install(self._env.clusters, self._env.task_runners, engine_override())
+        ray_calls.install(self._env.clusters)
         try:
             with flow_run.connected(API_TIMEOUT_S) as client:
                 startup_timeline.mark("API reached")
@@ -115,6 +116,9 @@ class Attempt:
         try:
             flow = load_flow(self._env.entrypoint)
         except FlowLoadError as error:
+            if failure := connections.startup_failure():  # its ray.init() has waited for the cluster
+                self._create(client, fallback_flow_name(self._env.entrypoint))
+                return self.crash(Cause(Reason.CLUSTER_STARTUP_FAILED, failure))
             return self._load_failed(client, str(error))
         startup_timeline.mark("flow loaded")
         progress.announce(_say)

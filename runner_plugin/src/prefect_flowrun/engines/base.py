@@ -90,6 +90,10 @@ class Engine(Protocol):
         """Python package whose version must fit on both sides."""
 
     @property
+    def closed(self) -> bool:
+        """Whether the cluster was left: by `close`, or because the flow itself has closed the connection."""
+
+    @property
     def startup_failure(self) -> str | None:
         """What was said of the first task that no worker took within the start-up time; None if all found one."""
 

@@ -152,7 +152,7 @@ def acquire_cluster(cluster: ClusterContract, logger: Logger, workers: int | Non
     """
     slot = _slot(cluster.name)
     with slot.lock:
-        if slot.connection is None:
+        if slot.connection is None or slot.connection.engine.closed:
             if cluster.engine == "Ray":
                 _leave_other_ray(cluster.name)
             slot.connection = Connection(cluster.name, _bring_up(cluster, workers, logger), cluster)
@@ -174,7 +174,7 @@ def acquire_local(engine: str) -> Connection:
     """
     slot = _slot(f"local/{engine}")
     with slot.lock:
-        if slot.connection is None:
+        if slot.connection is None or slot.connection.engine.closed:
             slot.connection = Connection(f"local/{engine}", _engine(engine).start_local())
         slot.connection.users += 1
         return slot.connection

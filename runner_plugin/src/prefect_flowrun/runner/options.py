@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_flowrun import environment
+from prefect_flowrun.engines.needs import Needs
 
 
 class EngineChoice(StrEnum):
@@ -34,6 +35,8 @@ class Fallback(StrEnum):
 class StandsFor:
     """What the stock runner of an unmodified flow had said, in whose place a ClusterTaskRunner stands."""
 
+    needs: Needs | None = None
+    """Of tasks that say nothing else."""
     notes: tuple[str, ...] = ()
     """What has no effect here, in words for the flow run's log."""
     client_kwargs: tuple[tuple[str, Any], ...] = ()

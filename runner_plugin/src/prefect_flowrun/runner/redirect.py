@@ -18,6 +18,7 @@ from prefect.task_runners import TaskRunner
 from prefect_flowrun.contract import ClusterContract, RedirectPolicy
 from prefect_flowrun.runner.options import EngineChoice
 from prefect_flowrun.runner.prefect_dask import settings as dask_settings
+from prefect_flowrun.runner.prefect_ray import settings as ray_settings
 from prefect_flowrun.runner.task_runner import ClusterTaskRunner
 
 # By name: importing prefect_dask to compare classes would cost time, and need not be installed.
@@ -58,8 +59,11 @@ def install_on_worker(policy: str, engine: str) -> None:
     chosen = RedirectPolicy(policy)
 
     def choose_own(runner: TaskRunner[Any], is_default: bool) -> TaskRunner[Any]:
-        replaced = is_default or (_is_replaced(runner, chosen) and _stock_engine(runner) == engine)
-        return ClusterTaskRunner() if replaced else runner
+        if is_default:
+            return ClusterTaskRunner()
+        if _is_replaced(runner, chosen) and _stock_engine(runner) == engine:
+            return _in_place_of(runner, None)
+        return runner
 
     _wrap(chosen, choose_own)
 
@@ -119,7 +123,9 @@ def _is_replaced(runner: TaskRunner[Any], policy: RedirectPolicy) -> bool:
 def _in_place_of(runner: TaskRunner[Any], cluster: ClusterContract | None) -> ClusterTaskRunner:
     name = cluster.name if cluster is not None else None
     if _stock_engine(runner) != "Dask":
-        return ClusterTaskRunner(name)
+        ours = ClusterTaskRunner(name)
+        ours.stands_for = ray_settings.translate(runner)
+        return ours
     translation = dask_settings.translate(runner, cluster)
     ours = ClusterTaskRunner(name, **translation.options)
     ours.stands_for = translation.stands_for
@@ -134,4 +140,6 @@ def _stock_engine(runner: TaskRunner[Any]) -> str | None:
 
 def _has_own_cluster(runner: TaskRunner[Any]) -> bool:
     """Tell whether a stock runner names a cluster, rather than have one started on this machine."""
+    if _stock_engine(runner) == "Ray":
+        return ray_settings.has_own_cluster(runner)
     return any(getattr(runner, name, None) for name in _OWN_CLUSTER_ATTRIBUTES)

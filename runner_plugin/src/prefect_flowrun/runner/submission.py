@@ -23,6 +23,7 @@ from prefect_flowrun.records import task_run
 from prefect_flowrun.records.repairs import Repairs
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
+from prefect_flowrun.runner.prefect_ray import settings as ray_settings
 from prefect_flowrun.wire import by_value, versions
 from prefect_flowrun.wire.context import Contexts
 from prefect_flowrun.wire.flow_code import FlowCode
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
     from prefect.tasks import Task
 
+    from prefect_flowrun.engines.needs import Needs
     from prefect_flowrun.runner.connections import Connection
     from prefect_flowrun.wire.large_parameters import LargeValues
 
@@ -68,6 +70,7 @@ class Session:
         counter: progress.Counter,
         *,
         lost_task_retries: int | None,
+        needs: Needs | None = None,
         with_secrets: bool,
         nested: bool = False,
     ) -> None:
@@ -79,6 +82,7 @@ class Session:
             logger: of the runner.
             counter: of the runner; counts the tasks of all its sessions.
             lost_task_retries: option of the runner.
+            needs: of tasks that say nothing else.
             with_secrets: whether the workers need the driver's API key.
             nested: whether it is a task that submits: the workers' logs are the flow's concern then.
         """
@@ -86,6 +90,8 @@ class Session:
         self._nested = nested
         self._futures = connection.futures
         self._logger = logger
+        self._needs = needs
+        self._left_out: set[str] = set()
         self._packer = Packer(
             on_cluster=partial(on_cluster, connection.engine),
             shelf=connection.shelf,
@@ -138,7 +144,7 @@ class Session:
             payload=packed.payload,
             parcels=packed.parcels,
             upstream=packed.upstream,
-            needs=needs_of(task),
+            needs=self._needs_of(task),
             lost_task_retries=packed.lost_task_retries,
         )
         future = self._engine.submit(call)
@@ -157,6 +163,16 @@ class Session:
             function: speaks to the flow's Prefect.
         """
         self._context.copy().run(function)
+
+    def _needs_of(self, task: Task[..., Any]) -> Needs | None:
+        options = ray_settings.remote_options()
+        if not options:
+            return needs_of(task, below=self._needs)
+        for name, reason in ray_settings.left_out(options, self._engine.name).items():
+            if name not in self._left_out:
+                self._left_out.add(name)
+                self._logger.warning("remote_options(%s=...) is left out: %s", name, reason)
+        return needs_of(task, below=self._needs, above=ray_settings.needs_from(options))
 
     def wait(self, timeout: float | None) -> None:
         """Wait for what the flow did not wait for.

@@ -139,6 +139,8 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
         self._report: PerformanceReport | None = None
         self._told: set[str] = set()
         self._started = False
+        # Sessions on clusters that the flow has left since.
+        self._left: list[Session] = []
 
     @property
     def name(self) -> str:
@@ -254,12 +256,15 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         """Wait for the outstanding tasks, or cancel them if the flow ended with an error."""
         session, self._session = self._session, None
+        left, self._left = self._left, []
         in_process, self._in_process = self._in_process, None
         connection, self._connection = self._connection, None
         report, self._report = self._report, None
         # SIGTERM ends the process; Ctrl-C and errors of Prefect's do not end that of a notebook.
         hurried = exc_type is not None and not issubclass(exc_type, (Exception, KeyboardInterrupt))
         try:
+            for earlier in left:
+                earlier.close(hurried=hurried)
             if session is not None:
                 orderly = exc_type is None and not failed(session.flow_run)
                 self._leave(session, report, orderly=orderly, hurried=hurried)
@@ -290,6 +295,8 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
     def _connect(self) -> None:
         """Connect at the first submit: workers enter a runner for each task, and most tasks submit nothing."""
         with self._lock:
+            if self._session is not None and self._connection is not None and self._connection.engine.closed:
+                self._leave_closed(self._session, self._connection)
             if self._session is not None or self._in_process is not None:
                 return
             join = own_cluster.joining.get()
@@ -305,6 +312,12 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
                 self.logger.warning(warning)
             self._session = self._open_session(target)
             self._heed_dask_settings()
+
+    def _leave_closed(self, session: Session, connection: connections.Connection) -> None:
+        """Part with a connection that the flow has closed (`ray.shutdown()`): the submit after that finds a new one."""
+        self._left.append(session)
+        self._session = self._connection = None
+        connections.release(connection)
 
     def _start_in_process(self, target: InProcess) -> None:
         if target.reason:
@@ -331,27 +344,24 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
             )
             timeout = cluster.startup_timeout_seconds
         self._wait_for_workers(connection, timeout)
-        return Session(
-            connection,
-            self._large,
-            self._run_logger(),
-            self._counter,
-            lost_task_retries=self.options.lost_task_retries,
-            # The operator has given the workers of a FlowRun their own.
-            with_secrets=isinstance(target, OnLocalCluster),
-        )
+        # The operator has given the workers of a FlowRun their own.
+        return self._session_on(connection, with_secrets=isinstance(target, OnLocalCluster))
 
     def _open_nested_session(self, join: own_cluster.Join) -> Session:
         connection = self._connection = connections.acquire_own(join)
+        # What the workers have of their own need not travel.
+        return self._session_on(connection, with_secrets=not any(map(os.environ.get, _SECRETS)), nested=True)
+
+    def _session_on(self, connection: connections.Connection, *, with_secrets: bool, nested: bool = False) -> Session:
         return Session(
             connection,
             self._large,
             self._run_logger(),
             self._counter,
             lost_task_retries=self.options.lost_task_retries,
-            # What the workers have of their own need not travel.
-            with_secrets=not any(os.environ.get(name) for name in _SECRETS),
-            nested=True,
+            needs=self.stands_for.needs,
+            with_secrets=with_secrets,
+            nested=nested,
         )
 
     def _connected_engine(self) -> Engine | None:
@@ -380,8 +390,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
             return self.logger
 
     def _wait_for_workers(self, connection: connections.Connection, timeout: float) -> None:
-        wanted = self.options.min_workers
-        if not wanted:
+        if not (wanted := self.options.min_workers):
             return
         there = connection.engine.wait_for_workers(wanted, timeout)
         if there < wanted:

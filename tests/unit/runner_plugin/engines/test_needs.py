@@ -106,6 +106,31 @@ def test_a_negative_amount_is_an_error(wrong):
         needs(**wrong)
 
 
+def test_options_of_ray_stand_beside_amounts_that_all_engines_know():
+    asked = needs(num_cpus=1, ray={"num_gpus": 1, "resources": {"db": 2}, "memory": 10**9, "scheduling_strategy": None})
+    assert asked == Needs(1, {"GPU": 1, "db": 2}, {"memory": 10**9})
+    assert hash(asked) == hash(needs(num_cpus=1, ray={"num_gpus": 1, "resources": {"db": 2}, "memory": 10**9}))
+
+
+@pytest.mark.parametrize("name", ["name", "num_returns", "max_retries", "retry_exceptions"])
+def test_options_that_the_engine_sets_are_refused_with_what_says_the_same(name):
+    with pytest.raises(ValueError, match=f"{name!r}: .*(Prefect|one result|retries)"):
+        needs(ray={name: 1})
+
+
+def test_runtime_environments_are_laid_over_each_other_as_rays_are():
+    outer = Needs(ray={"runtime_env": {"env_vars": {"A": "1", "B": "1"}, "working_dir": "gcs://a.zip"}})
+    with needs(ray={"runtime_env": {"env_vars": {"B": "2"}}}):
+        found = needs_of(plain, below=outer)
+    assert found.ray["runtime_env"] == {"env_vars": {"A": "1", "B": "2"}, "working_dir": "gcs://a.zip"}
+
+
+def test_who_goes_before_whom():
+    below, above = Needs(1, {"a": 1, "b": 1, "c": 1, "GPU": 9}), Needs(3, {"b": 3, "c": 3})
+    with needs(resources={"c": 4}):
+        assert needs_of(train, below=below, above=above) == Needs(3, {"a": 1, "GPU": 1, "b": 3, "c": 4})
+
+
 def test_what_was_given_can_change_later_without_effect():
     amounts = {"GPU": 1}
     asked = needs(resources=amounts)

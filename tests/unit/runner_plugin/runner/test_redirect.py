@@ -6,9 +6,11 @@ import pytest
 from prefect.flows import Flow
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
+from prefect_ray import RayTaskRunner
 
 from prefect_flowrun import ClusterTaskRunner
 from prefect_flowrun.contract import ClusterContract, RedirectPolicy
+from prefect_flowrun.engines.needs import Needs
 from prefect_flowrun.runner import redirect
 
 
@@ -52,6 +54,14 @@ THREADS = ThreadPoolTaskRunner()
         (DaskTaskRunner(cluster=object()), [DASK], EXPLICIT, "dask"),
         (DaskTaskRunner(cluster_class="distributed.LocalCluster"), [RAY, DASK], EXPLICIT, "dask"),
         (DaskTaskRunner(cluster_class="distributed.LocalCluster"), [RAY], EXPLICIT, None),
+        (RayTaskRunner(), [DASK, RAY], ALL, "ray"),
+        (RayTaskRunner("auto"), [RAY], ALL, "ray"),
+        (RayTaskRunner(init_kwargs={"num_cpus": 4}), [RAY], ALL, "ray"),
+        (RayTaskRunner(init_kwargs={"address": "auto"}), [RAY], ALL, "ray"),
+        (RayTaskRunner(init_kwargs={"address": "ray://elsewhere:10001"}), [RAY], ALL, None),
+        (RayTaskRunner(init_kwargs={"address": "local"}), [RAY], ALL, None),
+        (RayTaskRunner("ray://elsewhere:10001"), [RAY], ALL, None),
+        (RayTaskRunner("ray://elsewhere:10001"), [RAY], EXPLICIT, "ray"),
         (ClusterTaskRunner("ray"), [DASK, RAY], ALL, "ray"),
     ],
 )
@@ -61,6 +71,21 @@ def test_the_table_of_choices(runner, clusters, policy, chosen):
         assert replacement is runner
     else:
         assert replacement == ClusterTaskRunner(chosen)
+
+
+def test_what_rays_runner_said_goes_along():
+    environment = {"env_vars": {"A": "1"}}
+    asked = RayTaskRunner(init_kwargs={"runtime_env": environment, "num_cpus": 4})
+    replacement = redirect.choose(asked, [RAY], ALL)
+    assert replacement.stands_for.needs == Needs(ray={"runtime_env": environment})
+    (note,) = replacement.stands_for.notes
+    assert note.startswith("RayTaskRunner(init_kwargs=...), left out: num_cpus. ")
+    assert replacement.duplicate().stands_for == replacement.stands_for, "Prefect enters a duplicate"
+
+
+def test_an_address_that_explicit_passes_over_is_told():
+    replacement = redirect.choose(RayTaskRunner("ray://elsewhere:10001"), [RAY], EXPLICIT)
+    assert replacement.stands_for.notes[0].startswith("RayTaskRunner(address=...) has no effect")
 
 
 @pytest.fixture

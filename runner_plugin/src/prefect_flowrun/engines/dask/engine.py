@@ -166,6 +166,11 @@ class DaskEngine:
         return self._client
 
     @property
+    def closed(self) -> bool:
+        """See `Engine.closed`."""
+        return self._closed
+
+    @property
     def startup_failure(self) -> str | None:
         """See `Engine.startup_failure`."""
         return self._startup_failure

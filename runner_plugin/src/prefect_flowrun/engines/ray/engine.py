@@ -9,26 +9,21 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import logging
-import os
 import queue
-import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import exceptions as errors
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from prefect_flowrun.engines.base import Call, EngineFuture
-from prefect_flowrun.engines.ray import drain_sockets, entry, pending_tasks, settings
+from prefect_flowrun.engines.ray import calls, connection, drain_sockets, entry, losses, pending_tasks, task_options
+from prefect_flowrun.engines.ray.on_nodes import run_on_nodes
 from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
 from prefect_flowrun.wire.outcomes import PackedState, opened
-from prefect_flowrun.wire.versions import VersionMismatchError
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
@@ -46,19 +41,8 @@ _KEPT_VARIANTS = 256
 # Starts in which a process may end before the worker's side has its say, because of the size of what comes with the
 # task: beyond those that the policy allows, and the one in which it says no.
 _UNTOLD_STARTS = 4
-# Ray's own words for what `needs` calls by resource names; others it takes as they are.
-_OPTIONS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 # Task ids at the end of a call's key.
 _ID_LENGTH = len("-00000000-0000-0000-0000-000000000000")
-
-_LOSSES: tuple[tuple[type[BaseException], str], ...] = (
-    (errors.TaskCancelledError, "The task was cancelled on the Ray cluster"),
-    (errors.OutOfMemoryError, "Ray ended the task because its worker was running out of memory"),
-    (errors.NodeDiedError, "The Ray worker that ran the task was lost"),
-    (errors.WorkerCrashedError, "The process that ran the task died: killed, out of memory, or crashed in native code"),
-    (errors.OwnerDiedError, "The process that held the task's data was lost"),
-    (errors.ObjectLostError, "The Ray worker that held the task's result was lost"),
-)
 
 
 class RayFuture:
@@ -154,8 +138,6 @@ class RayEngine:
 
     name = "Ray"
     package = "ray"
-    # The cluster that this process has joined by `connect`; None: none, or somebody else has joined one.
-    _joined: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -178,11 +160,14 @@ class RayEngine:
         self.on_worker = on_worker
         self._owned = owned
         self._closed = False
+        self._connection = connection.number()
+        calls.users.add(self)
         self._workers_per_node = workers_per_node
         self._startup_failure: str | None = None
         self._watch = pending_tasks.Watch(patience_s, self._give_up)
         # One remote function: Ray sends each to the cluster anew, and leases workers per kind of task.
-        self._run_task = ray.remote(num_returns=2, retry_exceptions=False)(run_task)
+        self._entry = run_task
+        self._run_task = _remote(run_task)
         # Its options are kept, since making them costs more than a submit.
         self._variant = lru_cache(_KEPT_VARIANTS)(self._make_variant)
         self._nodes_used: set[str] = set()
@@ -205,14 +190,13 @@ class RayEngine:
             TimeoutError: the head was not ready within the start-up time.
             RuntimeError: this process is connected to another Ray cluster.
         """
-        address = _host_and_port(cluster.address)
+        address = connection.host_and_port(cluster.address)
         attached = ray.is_initialized()
         if attached:
-            _refuse_other_cluster(cluster.name, cluster.port)
+            connection.refuse_other_cluster(cluster.name, cluster.port)
         else:
-            _wait_for_head(cluster.name, address, cluster.startup_timeout_seconds)
-            _init(address=address)
-            cls._joined = cluster.name
+            connection.wait_for_head(cluster.name, address, cluster.startup_timeout_seconds)
+            connection.join(cluster.name, address)
         return cls(patience_s=cluster.startup_timeout_seconds, owned=not attached)
 
     @classmethod
@@ -220,11 +204,7 @@ class RayEngine:
         """Start Ray on this machine, for a flow that runs outside a FlowRun; or use the one that the flow started."""
         attached = ray.is_initialized()
         if not attached:
-            # RAY_AUTH_MODE is left to Ray, which uses a token since 2.59: this process has read it already, at the
-            # import, and would not agree with the head on another.
-            with _environment(settings.ENVIRONMENT):
-                # Not the cluster that RAY_ADDRESS may name.
-                _init(address="local", include_dashboard=False)
+            connection.start_local()
         # What a pod is on a cluster, a process is here.
         return cls(patience_s=LOCAL_PATIENCE_S, owned=not attached, workers_per_node=lambda node: int(_cpus(node)))
 
@@ -267,7 +247,7 @@ class RayEngine:
 
     def cancel(self, futures: Sequence[EngineFuture]) -> None:
         """See `Engine.cancel`."""
-        if self._closed:
+        if self.closed:
             return
         # Last in, first out: no task that ends meanwhile makes room for one that is still to be cancelled.
         for future in reversed(futures):
@@ -290,7 +270,7 @@ class RayEngine:
             node["NodeID"]: entry.node_name(node["NodeManagerHostname"], node["NodeID"])
             for node in pending_tasks.alive()
         }
-        answers = _on_nodes(names, timeout, entry.node_versions)
+        answers = run_on_nodes(names, timeout, entry.node_versions)
         return {names[node_id]: answer for node_id, answer in answers.items()}
 
     def give_way(self, future: EngineFuture) -> None:
@@ -300,13 +280,13 @@ class RayEngine:
 
     def drain(self, timeout: float) -> set[str]:
         """See `Engine.drain`."""
-        if self._closed:
+        if self.closed:
             return set()
         # All that have run tasks and are there, which need not have CPUs; and those that may be at their first one.
         nodes = self._nodes_used & pending_tasks.alive_ids()
         if self._watch.any_pending():
             nodes |= {node["NodeID"] for node in pending_tasks.alive() if _cpus(node)}
-        answers = _on_nodes(nodes, timeout, drain_sockets.drain_node, timeout)
+        answers = run_on_nodes(nodes, timeout, drain_sockets.drain_node, timeout)
         return {run for runs in answers.values() for run in runs}
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
@@ -319,31 +299,25 @@ class RayEngine:
 
     def describe_loss(self, error: BaseException) -> str:
         """See `Engine.describe_loss`."""
-        if isinstance(error, errors.RayTaskError):
-            cause = error.cause
-            if isinstance(cause, errors.RayError):
-                return f"A task that it depends on has no result. {self.describe_loss(cause)}"
-            if isinstance(cause, VersionMismatchError):
-                return str(cause)
-            return f"The Ray worker could not run the task: {type(cause).__name__}: {cause}"
-        if isinstance(error, NoNodeError):
-            return str(error)
-        for kind, message in _LOSSES:
-            if isinstance(error, kind):
-                return message
-        return f"The Ray cluster could not run the task: {type(error).__name__}: {error}"
+        return losses.describe(error)
 
     def close(self) -> None:
         """See `Engine.close`."""
         if self._closed:
             return
+        left = self.closed
         self._closed = True
-        self._callbacks.put(None)
-        if self._owned:
-            ray.shutdown()
-            RayEngine._joined = None
+        if self._owned and not left:
+            connection.leave()
+        if self._owned or left:
             for future in self._watch.remove_all():
                 future.abandon()
+        self._callbacks.put(None)
+
+    @property
+    def closed(self) -> bool:
+        """See `Engine.closed`."""
+        return self._closed or connection.number() != self._connection
 
     def check_open(self) -> None:
         """Raise if the cluster was left: most of Ray's functions would start a new one.
@@ -351,7 +325,7 @@ class RayEngine:
         Raises:
             ConnectionError: it was.
         """
-        if self._closed:
+        if self.closed:
             raise ConnectionError("The Ray cluster was left, and the results of its tasks with it")
 
     def call_soon(self, fn: Callable[[], Any]) -> None:
@@ -379,7 +353,7 @@ class RayEngine:
             future.keep_end(_ended_alike(end.result()))
 
     def _give_up(self, futures: list[RayFuture], message: str) -> None:
-        if self._closed:
+        if self.closed:
             return
         self._startup_failure = self._startup_failure or message
         error = NoNodeError(message)
@@ -389,10 +363,17 @@ class RayEngine:
     def _make_variant(
         self, name: str, needs: Needs | None, lost_task_retries: int
     ) -> tuple[Any, pending_tasks.Amounts]:
-        demand = _demand(needs)
+        demand = task_options.demand(needs)
         retries = lost_task_retries + 1 + _UNTOLD_STARTS
+        # Ray takes `max_calls` with the function only.
+        max_calls = needs.ray.get(task_options.MAX_CALLS) if needs else None
+        remote = _remote(self._entry, max_calls=max_calls) if max_calls else self._run_task
         # Named by the task, not by its run: Ray leases workers anew for each name.
-        return self._run_task.options(name=name, max_retries=retries, **_options(demand)), demand
+        return remote.options(name=name, max_retries=retries, **task_options.options(needs, demand)), demand
+
+
+def _remote(entry: Callable[..., Any], **options: Any) -> Any:
+    return ray.remote(num_returns=2, retry_exceptions=False, **options)(entry)
 
 
 @lru_cache
@@ -410,99 +391,6 @@ def _reachable(what: str) -> Iterator[None]:
         raise ConnectionError(f"The Ray cluster did not {what}: {type(error).__name__}: {error}") from error
 
 
-def _demand(needs: Needs | None) -> dict[str, float]:
-    if needs is None:
-        return {"CPU": 1}
-    cpus = {} if needs.num_cpus is None else {"CPU": needs.num_cpus}
-    return {"CPU": 1, **needs.resources, **cpus}
-
-
-def _options(demand: pending_tasks.Amounts) -> dict[str, Any]:
-    options: dict[str, Any] = {_OPTIONS[name]: amount for name, amount in demand.items() if name in _OPTIONS}
-    return {**options, "resources": {name: amount for name, amount in demand.items() if name not in _OPTIONS}}
-
-
-def _on_nodes(node_ids: Iterable[str], timeout: float, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
-    """Run a function once on each node; leave out those that do not answer."""
-    remote = ray.remote(num_cpus=0, max_retries=0)(function)
-    refs = {}
-    for node_id in node_ids:
-        there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-        refs[remote.options(scheduling_strategy=there).remote(*args)] = node_id
-    if not refs:
-        return {}
-    answers = {}
-    for ref in ray.wait(list(refs), num_returns=len(refs), timeout=timeout)[0]:
-        with contextlib.suppress(errors.RayError):  # that node is gone
-            answers[refs[ref]] = ray.get(ref)
-    return answers
-
-
 def _cpus(node: dict[str, Any]) -> float:
     cpus: float = node["Resources"].get("CPU", 0)
     return cpus
-
-
-def _init(**options: Any) -> None:
-    """Connect this process, and leave its signals and logs as they were."""
-    handler = signal.getsignal(signal.SIGTERM)
-    ray.init(namespace="flowrun", log_to_driver=False, configure_logging=False, **options)
-    # Ray has put its own in place: sys.exit(), where Prefect's or the driver's would have reported the run.
-    if threading.current_thread() is threading.main_thread() and handler is not None:
-        signal.signal(signal.SIGTERM, handler)
-
-
-def _host_and_port(address: str) -> str:
-    return urlsplit(address).netloc if "://" in address else address
-
-
-def _refuse_other_cluster(name: str, port: int) -> None:
-    connected = ray.get_runtime_context().gcs_address
-    joined = RayEngine._joined
-    # Of a connection that is not ours only the port can be compared: the head's address has several names.
-    if joined not in (None, name) or connected.rpartition(":")[2] != str(port):
-        raise RuntimeError(
-            f"This process is connected to the Ray cluster at {connected}, and Ray allows one at a time: "
-            f"cluster {name!r} can be used when that connection is closed (ray.shutdown())"
-        )
-
-
-def _wait_for_head(cluster: str, address: str, timeout: float) -> None:
-    """Wait until a driver can join; ray.init() on a head that only listens would lose up to nine seconds.
-
-    Args:
-        cluster: name of the cluster within the run.
-        address: of the head.
-        timeout: seconds.
-
-    Raises:
-        TimeoutError: it was not ready in time.
-    """
-    deadline = time.monotonic() + timeout
-    ready = settings.ready_file(cluster)
-    # In this order: a head removes the file of the one before it, and listens only then.
-    while not (_listens(address) and ready.exists()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"The Ray head of cluster {cluster!r} at {address} was not ready within {timeout:g} s")
-        time.sleep(POLL_S)
-
-
-def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables for the processes started meanwhile, except those that the user has set."""
-    added = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

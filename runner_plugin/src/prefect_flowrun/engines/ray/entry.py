@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray._private.worker import global_worker
 
-from prefect_flowrun.engines.ray import drain_sockets
+from prefect_flowrun.engines.ray import calls, drain_sockets
 from prefect_flowrun.wire.outcomes import PackedState, pack
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def node_name(host: str, node_id: str) -> str:
 @cache
 def _prepare_process() -> None:
     drain_sockets.listen()
+    if not calls.is_replaced(ray.init):  # a process that was started without our preload
+        calls.route(ray, calls.OnWorker())
     if threading.current_thread() is threading.main_thread():
         # How Ray interrupts a cancelled task. It would hit anything, e.g. a request half sent on a client that the
         # next task uses; and Prefect would call the task run crashed, not cancelled.

@@ -57,7 +57,7 @@ class RayNode:
         Raises:
             Exception: Ray's reasons why it could not be started.
         """
-        agents = options.dashboard_port is not None or os.environ.get(environment.RAY_AGENTS) == "1"
+        agents = options.dashboard_port is not None or _with_rays_own_agents()
         variables = settings.with_dashboard(settings.ENVIRONMENT) if agents else settings.ENVIRONMENT
         for name, value in variables.items():
             os.environ.setdefault(name, value)
@@ -109,6 +109,10 @@ class RayNode:
         _signal(processes, signal.SIGKILL)
 
 
+def _with_rays_own_agents() -> bool:
+    return os.environ.get(environment.RAY_AGENTS) == "1"
+
+
 def _parameters(options: NodeOptions) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "node_name": options.name,
@@ -118,8 +122,8 @@ def _parameters(options: NodeOptions) -> dict[str, Any]:
         "object_store_memory": options.object_store_bytes,
         "temp_dir": str(options.temp_dir),
         "include_dashboard": options.dashboard_port is not None,
-        # The pump of task output to the driver: Prefect has the logs.
-        "include_log_monitor": False,
+        # The pump of task output to the driver: Prefect has the logs of its tasks.
+        "include_log_monitor": _with_rays_own_agents(),
         "no_monitor": True,
     }
     if options.dashboard_port is not None:

@@ -129,11 +129,12 @@ def _alive() -> list[dict[str, Any]]:
 
 
 def _explain(demand: Amounts, offers: list[Amounts], patience_s: float) -> str:
-    offered = sorted({_amounts(offer) for offer in offers if offer.get("CPU")})
+    offered = sorted({_amounts(offer, also=demand) for offer in offers if offer.get("CPU")})
     there = f"the workers offer {'; '.join(offered)}" if offered else "no worker has joined or is left"
-    return f"No Ray worker could take the task within {patience_s:g} s: it needs {_amounts(demand)}, and {there}"
+    needed = _amounts(demand, also=demand)
+    return f"No Ray worker could take the task within {patience_s:g} s: it needs {needed}, and {there}"
 
 
-def _amounts(resources: Amounts) -> str:
-    told = {name: amount for name, amount in resources.items() if not name.startswith(_NOT_TOLD)}
+def _amounts(resources: Amounts, also: Amounts) -> str:
+    told = {name: amount for name, amount in resources.items() if name in also or not name.startswith(_NOT_TOLD)}
     return ", ".join(f"{name} {amount:g}" for name, amount in sorted(told.items())) or "nothing"

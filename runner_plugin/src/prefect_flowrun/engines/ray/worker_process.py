@@ -61,6 +61,8 @@ class _Launcher:
         importing.join()
         address = f"{socket.gethostbyname(self._host)}:{self._port}"
         _wait_for_head_node(address)
+        # For processes that tasks start: their ray.init() joins this cluster too.
+        os.environ.setdefault("RAY_ADDRESS", address)
         self._node = RayNode(self._options(address))
         self.ready.set()
         if self._arguments.ready_file is not None:

@@ -10,39 +10,10 @@ import time
 import httpx
 import psutil
 import pytest
-from loopback_clusters import RAY_ENVIRONMENT, ray_cluster, start_ray_worker
+from loopback_clusters import ray_cluster, start_ray_worker
 
 # These take minutes, and tests/cluster/test_ray.py does the like with pods: they are not part of `make test`.
 pytestmark = pytest.mark.skipif("FLOWRUN_SLOW" not in os.environ, reason="takes minutes: FLOWRUN_SLOW=1 runs these")
-
-
-@pytest.fixture
-def ray_drive(drive, tmp_path):
-    """Start a driver with Ray clusters and a worker each: `ray_drive(entrypoint, parameters, contract...)`."""
-    started = []
-
-    def start(entrypoint, parameters=None, *contracts, count=1, **environment):
-        contracts = contracts or (ray_cluster("default"),)
-        driven = drive(
-            f"ray_flows.py:{entrypoint}",
-            parameters,
-            clusters=(),
-            FLOWRUN_CLUSTERS=json.dumps(contracts),
-            **RAY_ENVIRONMENT,
-            **environment,
-        )
-        for contract in contracts:
-            if contract["activation"] == "OnStart":
-                driven.workers += [start_ray_worker(contract, tmp_path, f"worker-{n}") for n in range(count)]
-        started.append(driven)
-        return driven
-
-    yield start
-    for driven in started:
-        driven.process.terminate()
-        for worker in driven.workers:
-            worker.stop()
-        driven.workers.clear()  # the rest of the driver's end takes them for processes
 
 
 def test_a_flow_runs_on_ray_and_nothing_of_the_cluster_is_left(ray_drive, prefect_server):

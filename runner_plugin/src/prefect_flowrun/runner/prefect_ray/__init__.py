@@ -1,0 +1,1 @@
+"""What flows written for prefect-ray expect of their runner."""
