@@ -392,8 +392,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
             return self.logger
 
     def _wait_for_workers(self, connection: connections.Connection, timeout: float) -> None:
-        wanted = self.options.min_workers
-        if not wanted:
+        if not (wanted := self.options.min_workers):
             return
         there = connection.engine.wait_for_workers(wanted, timeout)
         if there < wanted:
