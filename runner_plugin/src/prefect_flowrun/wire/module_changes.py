@@ -21,7 +21,7 @@ import pickle
 import sys
 import sysconfig
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +33,14 @@ from prefect_flowrun.wire.shared_blobs import Blob
 
 _LIMIT_BYTES = 2**20
 # Of what is compared at each submit; larger containers are only noticed when they are bound anew.
-_COMPARED_BYTES = 64 * 2**10
+_COMPARED_BYTES = 16 * 2**10
+_COMPARED_ITEMS = 4096
+_PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (dict, dict),
+    ((list, collections.deque), list),
+    (set, set),
+    (bytearray, bytes),
+)
 # Whose order of references would depend on who else holds a value.
 _WITHOUT_REFERENCES = 2
 _OURS = "prefect_flowrun"
@@ -196,14 +203,9 @@ def _print(value: Any) -> bytes | None:
 
 
 def _content(value: Any) -> Any:
-    if isinstance(value, dict):
-        return dict(value)
-    if isinstance(value, list | collections.deque):
-        return list(value)
-    if isinstance(value, set):
-        return set(value)
-    if isinstance(value, bytearray):
-        return bytes(value)
+    for kinds, plain in _PLAIN:
+        if isinstance(value, kinds):
+            return plain(value) if len(value) <= _COMPARED_ITEMS else None
     if isinstance(value, type | ModuleType) or callable(value):
         return None
     return getattr(value, "__dict__", None) or None

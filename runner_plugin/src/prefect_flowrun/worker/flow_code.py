@@ -7,7 +7,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect_flowrun.source import import_path
@@ -51,6 +52,26 @@ def enter(
         if changes is not None and wanted[1:] != before[1:]:
             module_changes.of_this_process().take(data(changes))
         _entered = wanted
+
+
+@contextmanager
+def missing_modules_explained(node: str) -> Iterator[None]:
+    """Say what to do about a module that the driver has and this worker has not.
+
+    Args:
+        node: this worker, for humans.
+
+    Raises:
+        ModuleNotFoundError: with the advice, in place of one without.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error} on worker {node}, where the driver has imported it. The image of the cluster's workers must have "
+            "it, or the flow a source (spec.flow.source); a script sends the modules of its own folder",
+            name=error.name,
+        ) from error
 
 
 def _move_to(folder: Path, paths: Paths) -> None:

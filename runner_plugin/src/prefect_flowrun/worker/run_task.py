@@ -146,9 +146,10 @@ def run(delivery: Delivery, engine: str) -> Ended:
         submitting.install_on_worker(envelope.redirect, _ENGINES[engine])
     opened = _Opened(delivery, envelope)
     opened.enter_code()
-    context, task = opened.context(), opened.task()
-    _leave_imports_to_stay()
-    call = opened.call()
+    with flow_code.missing_modules_explained(delivery.node):
+        context, task = opened.context(), opened.task()
+        _leave_imports_to_stay()
+        call = opened.call()
     assets = call.pop("assets")
     if verdict.message:
         context.run(lambda: task_run.log_loss(task, envelope.task_run_id, verdict.message, logging.WARNING), assets)

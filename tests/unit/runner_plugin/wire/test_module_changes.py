@@ -146,3 +146,11 @@ def test_a_worker_tells_on_what_it_was_told_and_what_a_task_has_changed(settings
     changed = worker.current()
     assert changed is not None
     assert changed.digest != blob.digest
+
+
+def test_a_large_container_is_not_looked_into(settings, tmp_path):
+    settings.LIMITS.update((str(number), number) for number in range(10_000))
+    changes = ModuleChanges([str(tmp_path)])
+    changes.look()
+    settings.LIMITS["a"] = 5
+    assert changes.current() is None

@@ -106,3 +106,13 @@ def test_what_was_sent_is_told_on_by_tasks_that_submit_others(driver: Driver) ->
     assert archive is not None
     assert told.paths() == (".", "lib")
     assert archive.data == pack(driver.folder, ["lib/sent_helper.py"])
+
+
+def test_a_module_that_only_the_driver_has_is_told_with_what_to_do() -> None:
+    with (
+        pytest.raises(
+            ModuleNotFoundError, match=r"No module named 'of_the_driver' on worker w-0, .*spec\.flow\.source"
+        ),
+        flow_code.missing_modules_explained("w-0"),
+    ):
+        importlib.import_module("of_the_driver")
