@@ -72,6 +72,7 @@ class StandInEngine:
     name = "StandIn"
     package = "distributed"
     startup_failure = None
+    closed = False
 
     def __init__(self, gate: Path | None = None) -> None:
         self.gate = gate  # a file, since tasks are pickled: made when the runner turns to what is outstanding
