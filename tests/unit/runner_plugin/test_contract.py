@@ -113,6 +113,7 @@ def test_a_result_is_written_in_the_contracts_words(tmp_path):
         "name": "Completed",
         "message": "",
         "reason": "FlowCompleted",
+        "prefectInformed": True,
     }
     assert result.exit_code == 0
     assert Result(type=ResultType.CRASHED, name="Crashed", reason=Reason.TERMINATED).exit_code == 1

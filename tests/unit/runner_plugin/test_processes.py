@@ -99,7 +99,7 @@ def test_a_coordinator_on_demand_can_be_started_and_stopped_again_and_again(chil
 
 
 def run_split(code):
-    script = "from prefect_flowrun import init\ninit.split_off_driver()\n" + textwrap.dedent(code)
+    script = "from prefect_flowrun import pid1\npid1.split_off_driver()\n" + textwrap.dedent(code)
     return subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True)
 
 
@@ -123,11 +123,11 @@ def test_pid_1_passes_sigterm_on_to_the_driver():
 def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
     script = """
         import time
-        from prefect_flowrun import init
-        from prefect_flowrun.shutdown import Shutdown, Terminated
+        from prefect_flowrun import pid1
+        from prefect_flowrun.driver.shutdown import Shutdown, Terminated
         shutdown = Shutdown()
         shutdown.install_handler()
-        init.split_off_driver()
+        pid1.split_off_driver()
         shutdown.start_watching()
         try:
             print("up", flush=True)
@@ -143,7 +143,7 @@ def test_the_drivers_signal_handler_survives_the_split_from_pid_1():
 
 STUCK = """
     import os, sys, threading, time
-    from prefect_flowrun.shutdown import Shutdown
+    from prefect_flowrun.driver.shutdown import Shutdown
     shutdown = Shutdown()
     shutdown.install_handler()
     shutdown.start_watching()

@@ -158,15 +158,6 @@ def scale(value):
 
 
 @task
-def scale_all(values):
-    return [FACTOR * value for value in values]
-
-
-@task
-def count():
-    return len(ROWS)
-
-
 def run(blob, *args):
     return content(blob).fn(*args)
 
@@ -190,16 +181,23 @@ def test_a_copy_with_other_options_is_another_task():
     assert content(kept.get(scale.with_options(name="renamed"))).name == "renamed"
 
 
-@pytest.mark.parametrize("of", [scale, scale_all], ids=["function", "comprehension"])
-def test_a_global_that_was_bound_anew_is_noticed(of, monkeypatch):
+def notebook(code, **names):
+    """Return a task of a cell, whose function travels by value with the names that it uses."""
+    cell = {"__name__": "__main__", "task": task, **names}
+    exec(f"@task\ndef work(value=None):\n    return {code}", cell)
+    return cell["work"], cell
+
+
+@pytest.mark.parametrize("code", ["value * FACTOR", "sum(each * FACTOR for each in [value])"])
+def test_a_global_that_was_bound_anew_is_noticed(code):
     kept = Tasks()
-    argument = 3 if of is scale else [3]
-    before = kept.get(of)
-    monkeypatch.setitem(globals(), "FACTOR", 10)
-    after = kept.get(of)
-    monkeypatch.undo()
-    assert [run(blob, argument) for blob in (before, after)] == ([6, 30] if of is scale else [[6], [30]])
-    assert kept.get(of) is before
+    work, cell = notebook(code, FACTOR=2)
+    before = kept.get(work)
+    cell["FACTOR"] = 10
+    after = kept.get(work)
+    cell["FACTOR"] = 2
+    assert [run(blob, 3) for blob in (before, after)] == [6, 30]
+    assert kept.get(work) is before
 
 
 def test_a_global_that_the_task_does_not_use_does_not_matter(monkeypatch):
@@ -211,10 +209,10 @@ def test_a_global_that_the_task_does_not_use_does_not_matter(monkeypatch):
 
 def test_a_global_that_was_changed_in_place_is_noticed():
     kept = Tasks()
-    ROWS.append(3)
-    before = kept.get(count)
-    ROWS.pop()
-    assert [run(before), run(kept.get(count))] == [3, 2]
+    work, cell = notebook("len(ROWS)", ROWS=[1, 2, 3])
+    before = kept.get(work)
+    cell["ROWS"].pop()
+    assert [run(before), run(kept.get(work))] == [3, 2]
 
 
 def test_a_closure_variable_that_was_bound_anew_or_changed_in_place_is_noticed():

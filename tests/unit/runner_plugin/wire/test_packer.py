@@ -126,7 +126,8 @@ def test_wait_for_may_be_one_future_or_many(packer, engine, shape):
     future = cluster_future(engine)
     packed = pack(packer, same, value=1, wait_for=shape(future))
     assert packed.upstream == [future.wrapped_future]
-    [arrived] = unpacked(packed, Completed())["wait_for"]
+    arrived = unpacked(packed, Completed())["wait_for"]
+    [arrived] = [arrived] if isinstance(arrived, ArrivedFuture) else arrived
     assert arrived.task_run_id == future.task_run_id
 
 

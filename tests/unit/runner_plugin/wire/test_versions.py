@@ -78,7 +78,7 @@ def test_a_process_knows_its_own_versions_and_those_of_the_engine_in_use_only():
 
 def test_collecting_imports_neither_engine():
     script = (
-        "import sys; from prefect_flowrun import versions; found = versions.collect('ray');"
+        "import sys; from prefect_flowrun.wire import versions; found = versions.collect('ray');"
         "assert found['ray'] and found['prefect']; print(*{'ray', 'distributed', 'prefect'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import pytest
 # In a process of its own: logging is set up once per process.
 CODE = """
 import logging, sys
-from prefect_flowrun import logs
+from prefect_flowrun.worker import prefect_logging as logs
 logs.set_up()
 import rich.console
 rich.console.Console.print = lambda *args, **kwargs: sys.stderr.write("looked for colours\\n")
