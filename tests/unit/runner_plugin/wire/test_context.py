@@ -157,7 +157,6 @@ def scale(value):
     return FACTOR * value
 
 
-@task
 def run(blob, *args):
     return content(blob).fn(*args)
 
