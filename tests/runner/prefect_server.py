@@ -95,7 +95,7 @@ class PrefectServer:
         return list(
             eventually(
                 lambda: self.task_runs(flow_run_id),
-                lambda runs: sum(run["state_type"] in FINAL for run in runs) >= expected,
+                lambda runs: sum(bool(run["state"]) and run["state_type"] in FINAL for run in runs) >= expected,
             )
         )
 
