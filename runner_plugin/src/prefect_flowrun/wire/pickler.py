@@ -44,6 +44,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc] # cloudpickle is untyp
             reduced = _reduce(obj)
             if reduced is not None:
                 return reduced
+        elif isinstance(obj, type):
+            by_value.travels(obj.__module__)  # which tells cloudpickle
         return super().reducer_override(obj)
 
 
