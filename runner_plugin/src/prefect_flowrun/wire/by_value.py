@@ -69,4 +69,4 @@ def _is_found(name: str) -> bool:
     file = getattr(sys.modules[name], "__file__", None)
     if spec is None or file is None or spec.origin is None or not spec.has_location:
         return spec is not None
-    return os.path.realpath(spec.origin) == os.path.realpath(file)
+    return bool(os.path.realpath(spec.origin) == os.path.realpath(file))
