@@ -37,7 +37,7 @@ def main() -> None:
         # In /tmp, wherever TMPDIR points: the path of a socket of Ray's may have 107 characters.
         with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp", ignore_cleanup_errors=True) as folder:
             engines = {row.engine for row in rows}
-            with standing(Path(folder), HERE, engines) as stage:
+            with standing(Path(folder), HERE, engines, stock_server=args.stock_server) as stage:
                 results["server_idle_cpu"] = _idle_cpu(stage)
                 _measure(stage, rows, args, results["runs"])
     finally:
@@ -80,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="these rows")
     parser.add_argument("--tasks", type=int, help="so many tasks in every load")
     parser.add_argument("--all", action="store_true", help="the large map with the stock runners too (20 minutes more)")
+    parser.add_argument(
+        "--stock-server", action="store_true", help="not with the settings of the bundled Prefect server"
+    )
     parser.add_argument("--json", metavar="FILE", help="write every measured value there")
     return parser.parse_args()
 

@@ -8,12 +8,15 @@ default runner are run: the other fixtures give an address, and such a runner is
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import prefect_ray
 import prefect_ray.task_runners
 import pytest
+from prefect.testing import utilities
 
 from prefect_flowrun import ClusterTaskRunner
 
@@ -36,9 +39,17 @@ def main(folder: str, arguments: list[str]) -> int:
     """
     for module in (prefect_ray, prefect_ray.task_runners):
         setattr(module, "RayTaskRunner", Ours)  # noqa: B010 - the type checker knows another class there
+    # By the setting, which a busy machine may raise: PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.
+    utilities.prefect_test_harness = partial(utilities.prefect_test_harness, server_startup_timeout=None)
+    # Prefect starts its server by the name of a program.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     sys.path.insert(0, folder)  # their tests import their folder by name
     tests = Path(folder, "tests", "test_task_runners.py")
-    return int(pytest.main([str(tests), "--rootdir", folder, "-c", "/dev/null", "-k", _SELECTED, *arguments]))
+    return int(
+        pytest.main(
+            [str(tests), "--rootdir", folder, "-c", "/dev/null", "-o", "asyncio_mode=auto", "-k", _SELECTED, *arguments]
+        )
+    )
 
 
 if __name__ == "__main__":

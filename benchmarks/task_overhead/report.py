@@ -44,6 +44,7 @@ def line(run: Run) -> str:
     text = f"{_per_task('total_s')(run):.2f} ms per task, {run['done']} of {run['tasks']} done"
     if "recorded" in run:
         text += f", recorded after {run['recorded_s']:.1f} s" if "recorded_s" in run else ", not all recorded"
+        text += f" ({run['recorded']} of {run['task_runs']}), {run.get('dropped')} events dropped"
     return text
 
 
@@ -55,7 +56,9 @@ def _cost_table(runs: list[Run]) -> str:
         "CPU workers": _cpu("workers"),
         "CPU coordinator": _cpu("coordinator"),
         "CPU server": _cpu("server"),
+        "recorded, of all": _recorded,
         "recorded after, s": lambda run: run.get("recorded_s"),
+        "dropped events": lambda run: run.get("dropped"),
         "process ended after, s": lambda run: run.get("exited_s"),
     }
     chosen = _good(runs, "trivial")
@@ -73,6 +76,10 @@ def _scenario_table(runs: list[Run]) -> str:
         ("logs", "lines in Prefect per printed line", lambda run: run["lines"] / run["tasks"]),
         ("map", "large map, s", lambda run: run["total_s"]),
         ("map", "of it done", lambda run: run["done"] / run["tasks"]),
+        ("map", "of it recorded", _recorded),
+        ("map", "recorded after, s", lambda run: run.get("recorded_s")),
+        ("map", "dropped events", lambda run: run.get("dropped")),
+        ("map", "CPU server, ms per task run", _cpu("server")),
         ("map", "driver memory, MiB", lambda run: run["memory_mb"]),
     ]
     columns = [column for column in columns if _good(runs, column[0])]
@@ -135,7 +142,11 @@ def _per_task(what: str) -> Value:
 
 
 def _cpu(group: str) -> Value:
-    return lambda run: 1000 * run["cpu_s"][group] / run["tasks"] if group in run["cpu_s"] else None
+    return lambda run: 1000 * run["cpu_s"][group] / run["tasks"] if group in run.get("cpu_s", {}) else None
+
+
+def _recorded(run: Run) -> float | None:
+    return run["recorded"] / run["task_runs"] if "recorded" in run else None
 
 
 def _median(runs: list[Run], value: Value) -> float | None:

@@ -74,16 +74,17 @@ def _wait_for_answers(order: Order, driver: Process) -> str:
 
 def _follow(stage: Stage, order: Order, driver: Process, results: list[dict[str, Any]]) -> None:
     """Add what can only be seen after the last result, as far as it can be told apart: to a load that was alone."""
+    dropped = stage.dropped_events()
     befores, last = [result.pop("cpu_before") for result in results], results[-1]
     groups = {**order.groups, "driver": [driver.pid]}
     samples: list[Sample] = [cpu.sample(groups)]
     seen = _watch_end(stage, driver, last, lambda: samples.append(cpu.sample(groups)))
-    if last["scenario"] == "map":
-        # It would go on recording for minutes.
-        stage.restart_server()
-    elif last["flow_run_id"]:
-        stage.server_quiet(QUIET_S)
+    if last["flow_run_id"]:
+        quiet = stage.server_quiet(QUIET_S)
         samples.append(cpu.sample(groups))
+        seen["dropped"] = stage.dropped_events() - dropped
+        if not quiet:
+            stage.restart_server()  # it would go on recording for minutes
     for result in results:
         if result["scenario"] == "logs":
             result["lines"] = _lines(stage, result["flow_run_id"], result["tasks"])
@@ -94,7 +95,7 @@ def _follow(stage: Stage, order: Order, driver: Process, results: list[dict[str,
 def _watch_end(stage: Stage, driver: Process, last: dict[str, Any], look: Callable[[], None]) -> dict[str, Any]:
     """Wait until the driver has ended and all task runs are recorded; say when that was, in s after the last result."""
     seen: dict[str, Any] = {}
-    flow_run_id = last["flow_run_id"] if last["scenario"] != "map" else None
+    flow_run_id = last["flow_run_id"]
     deadline = time.time() + END_S
     while time.time() < deadline:
         look()

@@ -67,12 +67,17 @@ class PrefectServer:
         self._client = httpx.Client(timeout=30)
 
     def get(self, path: str) -> Any:
-        response = self._client.get(f"{self.url}/{path}")
-        response.raise_for_status()
-        return response.json()
+        return self._answer("GET", path)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        response = self._client.post(f"{self.url}/{path}", json=body)
+        return self._answer("POST", path, json=body)
+
+    def _answer(self, method: str, path: str, **request: Any) -> Any:
+        def ask() -> httpx.Response:
+            return self._client.request(method, f"{self.url}/{path}", **request)
+
+        # 503: its database is busy with what it records. Prefect's own client asks again, too.
+        response = eventually(ask, lambda answer: answer.status_code != httpx.codes.SERVICE_UNAVAILABLE)
         response.raise_for_status()
         return response.json()
 
@@ -90,7 +95,7 @@ class PrefectServer:
         return list(
             eventually(
                 lambda: self.task_runs(flow_run_id),
-                lambda runs: sum(run["state_type"] in FINAL for run in runs) >= expected,
+                lambda runs: sum(bool(run["state"]) and run["state_type"] in FINAL for run in runs) >= expected,
             )
         )
 

@@ -25,6 +25,8 @@ REPORT_MESSAGE = "FLOWRUN_REPORT_MESSAGE"
 # Set by users: which engine every runner uses, and where a standalone cluster is reached.
 ENGINE = "FLOWRUN_ENGINE"
 TASKCLUSTER_ADDRESS = "FLOWRUN_TASKCLUSTER_ADDRESS"
+# 1: Prefect hears of every state of short task runs, too.
+ALL_EVENTS = "FLOWRUN_ALL_EVENTS"
 
 # Knobs, in seconds.
 API_TIMEOUT_SECONDS = "FLOWRUN_API_TIMEOUT_SECONDS"

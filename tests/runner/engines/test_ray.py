@@ -374,7 +374,7 @@ _OWN_RAY = """
 import os, signal, time
 from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.engines.base import Call
-from prefect_flowrun.engines.ray import RayEngine, ray
+from prefect_flowrun.engines.ray.engine import RayEngine, ray
 
 absent = ClusterContract(
     name="absent", engine="Ray", address="127.0.0.1:1", port=1, http_port=2, startup_timeout_seconds=1

@@ -40,11 +40,17 @@ def test_a_forked_module_sees_what_it_sees_in_a_python_of_its_own(tmp_path, monk
     (tmp_path / "probe.py").write_text(PROBE)
     env = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     env |= {"PREFECT_API_URL": "http://here/api", "PREFECT_HOME": str(tmp_path), "DASK_SCHEDULER_ADDRESS": "tcp://b:1"}
+    env["PYTHONPATH"] = str(tmp_path)
 
     log = tmp_path / "forked.log"
     forked = Forked("probe", "--word", cwd=tmp_path, env=env, log=log)
     fresh = subprocess.run(
-        [sys.executable, "-m", "probe", "--word"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-P", "-m", "probe", "--word"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
 
     assert forked.wait(60) == fresh.returncode == 3
@@ -53,7 +59,7 @@ def test_a_forked_module_sees_what_it_sees_in_a_python_of_its_own(tmp_path, monk
 
 def test_a_forked_process_that_is_killed_says_so(tmp_path):
     (tmp_path / "sleeps.py").write_text("import time; print('up', flush=True); time.sleep(60)")
-    forked = Forked("sleeps", cwd=tmp_path, env={}, log=tmp_path / "log")
+    forked = Forked("sleeps", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, log=tmp_path / "log")
     assert forked.poll() is None
     forked.kill()
     assert forked.wait(60) == -signal.SIGKILL

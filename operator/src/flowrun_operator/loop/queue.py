@@ -104,7 +104,10 @@ class WorkQueue:
                     return key
             wait_s = self._heap[0][0] - now if self._heap else None
             try:
-                await asyncio.wait_for(self._wake.wait(), timeout=wait_s)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with a key, and an
+                # operator that has lost its Lease would then never end.
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -63,6 +63,7 @@ class RunnerOptions(BaseModel):
     exit_timeout_s: float | None = Field(default=None, ge=0)
     lost_task_retries: int | None = Field(default=None, ge=0)
     performance_report_path: str | None = None
+    all_events: bool | None = None
 
 
 def engine_override(env: Mapping[str, str] = os.environ) -> EngineChoice | None:
@@ -82,3 +83,13 @@ def engine_override(env: Mapping[str, str] = os.environ) -> EngineChoice | None:
     except ValueError:
         known = ", ".join(EngineChoice)
         raise ValueError(f"{environment.ENGINE} is {value!r}; it may be one of: {known}") from None
+
+
+def all_events(option: bool | None, env: Mapping[str, str] = os.environ) -> bool:
+    """Return whether Prefect is to hear of every state of short task runs, too.
+
+    Args:
+        option: of the runner; None leaves it to the environment.
+        env: usually `os.environ`.
+    """
+    return option if option is not None else env.get(environment.ALL_EVENTS, "").lower() in ("1", "true", "yes")

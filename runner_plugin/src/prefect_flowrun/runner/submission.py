@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect_flowrun import startup_timeline
 from prefect_flowrun.engines.base import Call, EngineFuture
 from prefect_flowrun.engines.needs import needs_of
-from prefect_flowrun.records import task_run
+from prefect_flowrun.records import completeness, task_run
 from prefect_flowrun.records.repairs import Repairs
 from prefect_flowrun.runner import progress
 from prefect_flowrun.runner.futures import ClusterFuture, on_cluster
@@ -33,7 +33,7 @@ from prefect_flowrun.wire.packer import Packer
 if TYPE_CHECKING:
     import logging
 
-    from prefect.client.schemas.objects import FlowRun, RunInput
+    from prefect.client.schemas.objects import FlowRun, RunInput, State
     from prefect.futures import PrefectFuture
     from prefect.tasks import Task
 
@@ -71,6 +71,7 @@ class Session:
         counter: progress.Counter,
         *,
         lost_task_retries: int | None,
+        all_events: bool,
         needs: Needs | None = None,
         with_secrets: bool,
         nested: bool = False,
@@ -83,6 +84,7 @@ class Session:
             logger: of the runner.
             counter: of the runner; counts the tasks of all its sessions.
             lost_task_retries: option of the runner.
+            all_events: option of the runner.
             needs: of tasks that say nothing else.
             with_secrets: whether the workers need the driver's API key.
             nested: whether it is a task that submits: the workers' logs are the flow's concern then.
@@ -98,6 +100,7 @@ class Session:
             shelf=connection.shelf,
             versions=versions.collect(connection.engine.package),
             lost_task_retries=lost_task_retries,
+            all_events=all_events,
             contexts=Contexts(with_secrets=with_secrets),
             tasks=connection.tasks,
             large=large,
@@ -108,6 +111,7 @@ class Session:
         # Engines forget a task when the last future of it goes: held until done, or a flow that drops them loses them.
         self._outstanding: dict[UUID, _Outstanding] = {}
         self._cancelled: dict[UUID, _Outstanding] = {}
+        self._ends = completeness.Ends()
         self._counter = counter
         self._flow_run: FlowRun | None = None
         # Of the flow: its settings say where Prefect's API is.
@@ -209,6 +213,8 @@ class Session:
         """
         # Every step is taken, whatever becomes of the others; the last one given is the first.
         with ExitStack() as steps:
+            if not hurried and not self._nested:
+                steps.callback(self._see_recorded)
             steps.callback(self._finish_repairs, hurried=hurried)
             steps.callback(self._close_cancelled, hurried=hurried)
             self._note_what_has_ended()
@@ -235,6 +241,13 @@ class Session:
         if missed := self._repairs.close(REPAIR_PATIENCE_S, hurried=hurried):
             self._logger.warning("%d lost task run(s) could not be reported to Prefect", missed)
 
+    def _see_recorded(self) -> None:
+        if self._flow_run is not None:
+            self._ends.see_recorded(self._flow_run, self._known_states, self._logger)
+
+    def _known_states(self) -> dict[UUID, State[Any]]:
+        return {each.task_run_id: state for each in list(self._futures) if (state := each.known_state) is not None}
+
     def _unfinished(self) -> dict[UUID, _Outstanding]:
         # Of a copy: tasks end meanwhile, in threads of the engine's.
         return {key: each for key, each in list(self._outstanding.items()) if not each.future.done()}
@@ -248,6 +261,8 @@ class Session:
         if message is None and (failure := outstanding.future.failure()) is not None:
             message = self._engine.describe_loss(failure)
         self._counter.add(ended=1, lost=message is not None)
+        if message is None:
+            self._ends.add(task_run_id, outstanding.task)
         if message is not None and not self._ending.is_set():
             self._repairs.add(self._context, outstanding.task, task_run_id, self._flow_run, message)
 

@@ -18,6 +18,7 @@ from prefect_flowrun import startup_timeline
 from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.runner import connections, standalone_cluster
 from prefect_flowrun.runner.options import RunnerOptions, StandsFor, engine_override
+from prefect_flowrun.runner.options import all_events as all_events_wanted
 from prefect_flowrun.runner.placement import (
     InProcess,
     OnCluster,
@@ -77,6 +78,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
         lost_task_retries: int | None = None,
         max_workers: int | None = None,
         performance_report_path: str | None = None,
+        all_events: bool | None = None,
     ) -> None:
         """Choose where tasks run; nothing is connected before the first submit.
 
@@ -101,6 +103,9 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
                 connection to it lasts.
             performance_report_path: where Dask's performance report is written when the flow ends; an artifact in
                 Prefect keeps it, since the disk of a driver goes with it. Needs bokeh. Not on Ray.
+            all_events: whether Prefect gets an event for each state of a task run. By default it gets none of Pending
+                and Running if a task run ends within 0.1 s; the environment variable FLOWRUN_ALL_EVENTS=1 changes the
+                default.
 
         Raises:
             ValueError: an option is none of these.
@@ -119,6 +124,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
                 "lost_task_retries": lost_task_retries,
                 "max_workers": max_workers,
                 "performance_report_path": performance_report_path,
+                "all_events": all_events,
             }
         )
         # Set when it takes the place of another runner.
@@ -361,6 +367,7 @@ class ClusterTaskRunner(DaskRunner, TaskRunner[PrefectFuture[Any]]):
             self._run_logger(),
             self._counter,
             lost_task_retries=self.options.lost_task_retries,
+            all_events=all_events_wanted(self.options.all_events),
             needs=self.stands_for.needs,
             with_secrets=with_secrets,
             nested=nested,

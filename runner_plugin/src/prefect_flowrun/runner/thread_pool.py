@@ -66,15 +66,21 @@ def failed(flow_run: FlowRun | None) -> bool:
     """Whether a flow that is leaving its task runner has ended with an error, be it that it is run again.
 
     Prefect handles the error before it leaves the runner, so `__exit__` sees none and has to look at the state. With
-    `retries` that is scheduled (AwaitingRetry): the next run of the flow submits tasks of its own.
+    `retries` that is Running again by then, of a flow that has been left: the next try submits tasks of its own.
 
     Args:
         flow_run: as Prefect's engine has it; None outside a flow.
     """
     state = flow_run.state if flow_run is not None else None
-    return state is not None and (
-        state.is_failed() or state.is_crashed() or state.is_cancelled() or state.is_scheduled()
-    )
+    if flow_run is None or state is None:
+        return False
+    left_to_try_again = (state.is_running() or state.is_scheduled()) and not _within(flow_run)
+    return state.is_failed() or state.is_crashed() or state.is_cancelled() or left_to_try_again
+
+
+def _within(flow_run: FlowRun) -> bool:
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.id == flow_run.id
 
 
 def cancel_threads(runner: ThreadPoolTaskRunner[Any]) -> None:

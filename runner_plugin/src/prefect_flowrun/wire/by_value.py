@@ -66,7 +66,7 @@ def _is_found(name: str) -> bool:
     path = getattr(sys.modules[package], "__path__", None) if package else None
     finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
     spec = next(filter(None, (finder.find_spec(name, path) for finder in finders)), None)
-    file: str | None = getattr(sys.modules[name], "__file__", None)
+    file = getattr(sys.modules[name], "__file__", None)
     if spec is None or file is None or spec.origin is None or not spec.has_location:
         return spec is not None
-    return os.path.realpath(spec.origin) == os.path.realpath(file)
+    return bool(os.path.realpath(spec.origin) == os.path.realpath(file))

@@ -34,6 +34,8 @@ class Envelope:
     """Where modules are; blobs of the flow's folder and of what it has changed in modules, if there are any."""
     redirect: str | None
     """Which runners of flows the worker replaces, as the driver does; None: none."""
+    all_events: bool = False
+    """Whether Prefect hears of a short task run's beginning, too."""
 
     def to_bytes(self) -> bytes:
         """Serialise."""

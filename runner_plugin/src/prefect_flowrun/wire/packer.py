@@ -103,6 +103,7 @@ class Packer:
     contexts: Contexts
     tasks: Tasks = field(default_factory=Tasks)
     large: LargeValues = field(default_factory=LargeValues)
+    all_events: bool = False
     code: FlowCode = field(default_factory=FlowCode)
     redirect: str | None = None
 
@@ -147,6 +148,7 @@ class Packer:
             large={name: self._add(manifest, blob) for name, blob in large.items()},
             code=self._code(manifest),
             redirect=self.redirect,
+            all_events=self.all_events,
         )
         return Packed(envelope.to_bytes(), manifest.parcels, upstream.futures, envelope.lost_task_retries)
 

@@ -6,8 +6,8 @@ they take from there. Those that a laptop's flow starts on the same machine have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -38,26 +38,26 @@ def travelling(serialized: dict[str, Any], settings: BaseModel, *, with_secrets:
 
 
 def secret_fields(settings: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """List the fields that hold a secret, each as the names that lead to it.
+    """List the fields that may hold a secret, each as the names that lead to it.
+
+    By their types: one that is not set here must not travel either, or a worker's own would be unset.
 
     Args:
         settings: Prefect's settings, or a part of them.
         path: of that part.
     """
-    for name in type(settings).model_fields:
+    for name, field in type(settings).model_fields.items():
         value = getattr(settings, name, None)
         if isinstance(value, BaseModel):
             yield from secret_fields(value, (*path, name))
-        elif _holds_secret(value):
+        elif _may_hold_secret(field.annotation) or isinstance(value, (SecretStr, SecretBytes)):
             yield (*path, name)
 
 
-def _holds_secret(value: Any) -> bool:
-    if isinstance(value, (SecretStr, SecretBytes)):
+def _may_hold_secret(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, (SecretStr, SecretBytes)):
         return True
-    if isinstance(value, Mapping):
-        return any(map(_holds_secret, value.values()))
-    return isinstance(value, (list, tuple, set, frozenset)) and any(map(_holds_secret, value))
+    return any(map(_may_hold_secret, get_args(annotation)))
 
 
 def _pop(values: dict[str, Any], path: tuple[str, ...]) -> None:

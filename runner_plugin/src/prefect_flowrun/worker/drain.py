@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 _CONFIRM_TIMEOUT_S = 5.0
@@ -39,6 +39,7 @@ def flush_process(timeout: float) -> None:
     except AttributeError:  # insides of Prefect that another version does not have
         drain_process(timeout)
         return
+    _drain_task_run_events(timeout)
     for marker in markers:
         if marker is not None:
             marker.reached.wait(max(0.0, deadline - time.monotonic()))
@@ -54,8 +55,9 @@ def drain_process(timeout: float) -> None:
     """
     deadline = time.monotonic() + timeout
     # drain_all itself may block on a stuck server whatever its time-out, hence threads that can be left behind.
-    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="flowrun-drain")
-    pending = [pool.submit(service.drain_all, timeout=timeout) for service in _services()]
+    pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix="flowrun-drain")
+    pending: list[Future[Any]] = [pool.submit(service.drain_all, timeout=timeout) for service in _services()]
+    pending.append(pool.submit(_drain_task_run_events, timeout))
     for future in pending:
         try:
             future.result(timeout=max(0.0, deadline - time.monotonic()))
@@ -78,6 +80,12 @@ def _queues() -> list[Any]:
     services = _services()
     known = {id(queue): queue for service in services for queue in list(service._instances.values())}
     return [queue for queue in known.values() if isinstance(queue, tuple(services))]
+
+
+def _drain_task_run_events(timeout: float) -> None:
+    # Only a process that has run a task has any.
+    if (events := sys.modules.get("prefect_flowrun.worker.task_run_events")) is not None:
+        events.drain(timeout)
 
 
 def _mark(queue: Any) -> _Marker | None:

@@ -9,6 +9,7 @@ import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,7 @@ from prefect_flowrun.records import task_run
 from prefect_flowrun.wire import outcomes, versions
 from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.resolved_futures import upstream_states
-from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster, running
+from prefect_flowrun.worker import flow_code, lost_task_policy, own_cluster, running, task_run_events
 from prefect_flowrun.worker.delivery import Delivery, Ended
 from prefect_flowrun.worker.prefect_context import Hydrated, hydrated
 
@@ -154,7 +155,7 @@ def run(delivery: Delivery, engine: str) -> Ended:
     if verdict.message:
         context.run(lambda: task_run.log_loss(task, envelope.task_run_id, verdict.message, logging.WARNING), assets)
     with running.noted(envelope.task_run_id):
-        return Ended(_sendable(_run_task(context, task, call, assets)))
+        return Ended(_sendable(_run_task(context, task, call, assets, all_events=envelope.all_events)))
 
 
 @cache
@@ -166,14 +167,19 @@ def _leave_imports_to_stay() -> None:
     gc.freeze()
 
 
-def _run_task(context: Hydrated, task: Task[..., Any], call: dict[str, Any], assets: Any) -> State[Any]:
+def _run_task(
+    context: Hydrated, task: Task[..., Any], call: dict[str, Any], assets: Any, *, all_events: bool
+) -> State[Any]:
     arguments = {"task": task, "return_type": "state", **call}
+    told = nullcontext if all_events else task_run_events.concise
 
     def run_sync() -> State[Any]:
-        return own_cluster.settle(_task_runner(), cast("State[Any]", run_task_sync(**arguments)))
+        with told():
+            return own_cluster.settle(_task_runner(), cast("State[Any]", run_task_sync(**arguments)))
 
     async def run_async() -> State[Any]:
-        return own_cluster.settle(_task_runner(), cast("State[Any]", await run_task_async(**arguments)))
+        with told():
+            return own_cluster.settle(_task_runner(), cast("State[Any]", await run_task_async(**arguments)))
 
     return context.run_async(run_async, assets) if task.isasync else context.run(run_sync, assets)
 

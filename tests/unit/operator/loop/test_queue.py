@@ -190,3 +190,24 @@ async def test_two_waiting_workers_get_two_keys():
     queue.put(A)
     queue.put(B)
     assert set(await asyncio.wait_for(asyncio.gather(*both), 20)) == {A, B}
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_F05_a_worker_ends_when_it_is_told_to_though_a_key_came_at_that_moment(turns):
+    queue = WorkQueue()
+    queue.put(B, 60)  # so that it waits for a time too
+
+    async def work() -> None:
+        while True:
+            queue.done(await queue.get())
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
+    queue.put(A)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait([working], timeout=1)
+    ended = working.done()
+    working.cancel()
+    assert ended

@@ -19,6 +19,7 @@ ALL = {
     "connect_timeout_s": 30.0,
     "exit_timeout_s": 0.0,
     "lost_task_retries": 3,
+    "all_events": True,
     "performance_report_path": "report.html",
 }
 

@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_KEY, PREFECT_LOGGING_LEVEL, Profile, Settings
 from pydantic import BaseModel
+from stand_in import StandInParcel
 
 from prefect_flowrun.wire import versions
 from prefect_flowrun.wire.context import Contexts
@@ -65,7 +66,7 @@ def pack(*, with_secrets):
 
     def put(data):
         parcels.append(data)
-        return len(parcels) - 1
+        return StandInParcel(len(parcels) - 1)
 
     packer = Packer(
         on_cluster=lambda future: None,

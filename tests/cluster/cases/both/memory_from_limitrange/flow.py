@@ -8,10 +8,12 @@ from prefect import flow, task
 from prefect_flowrun import ClusterTaskRunner
 
 MI = 2**20
+# cgroup v2, and v1, which some clusters still have.
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def limit() -> int:
-    return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    return next(int(path.read_text()) for path in LIMITS if path.exists())
 
 
 @task
