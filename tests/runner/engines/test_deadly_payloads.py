@@ -6,7 +6,6 @@ The same on Dask and on Ray, with one task thread (Ray: CPU) per worker and with
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,6 @@ from prefect.runtime import flow_run
 from prefect_server import PrefectServer
 from small_clusters import SmallCluster
 
-from prefect_flowrun.wire import by_value
-
-# The workers have no such file.
-by_value.mark(sys.modules[__name__])
 WAIT_S = 280
 
 

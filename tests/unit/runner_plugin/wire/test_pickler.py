@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import sys
 import threading
 from types import ModuleType
 
+import cloudpickle
 import pytest
 from prefect import flow, task
 
@@ -46,6 +48,12 @@ def decorated(function):
 
 
 wrapped = decorated(lambda: LOCK.acquire(blocking=False) and LOCK.release())
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch, pytestconfig):
+    """This module, which pytest has loaded by its path, is one that workers can import."""
+    monkeypatch.syspath_prepend(str(pytestconfig.rootpath))
 
 
 def again(value):
@@ -116,3 +124,35 @@ def test_what_a_worker_cannot_import_travels_by_value(odd, monkeypatch):
     monkeypatch.delitem(sys.modules, odd.__name__)
     times, _ = pickle.loads(data)
     assert times(2) == 14
+
+
+def load(name, file, monkeypatch):
+    """Load a file under a name, as pytest's importlib mode does and loaders of plug-ins do."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["flows_of_nowhere", "no_package.flows", "colorsys"])
+def test_so_does_a_module_that_an_import_would_not_find_at_its_place(name, tmp_path, monkeypatch):
+    file = tmp_path / "flows.py"
+    file.write_text("FACTOR = 7\ndef times(x):\n    return x * FACTOR\nclass Odd:\n    value = 3\n")
+    module = load(name, file, monkeypatch)
+    try:
+        data = dumps((module.Odd(), module.times))
+    finally:
+        by_value._marked.pop(name, None)
+        cloudpickle.unregister_pickle_by_value(module)
+    monkeypatch.delitem(sys.modules, name)
+    odd, times = pickle.loads(data)
+    assert (odd.value, times(2)) == (3, 14)
+
+
+def test_one_that_it_would_find_travels_as_a_name(tmp_path, monkeypatch):
+    file = tmp_path / "flows_of_somewhere.py"
+    file.write_text("def times(x):\n    return x * 7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = load("flows_of_somewhere", file, monkeypatch)
+    assert again(module.times) is module.times
