@@ -12,6 +12,7 @@ from typing import Any
 from flowrun_operator.api.common import SecretKey
 from flowrun_operator.api.flowrun import FlowRun
 from flowrun_operator.api.naming import own_name
+from flowrun_operator.build.nulls import with_nulls
 from flowrun_operator.build.pod import env
 from flowrun_operator.build.secrets import PARAMETERS_IN_SECRET
 from flowrun_operator.engines import HostParts
@@ -30,13 +31,17 @@ def parameters_json(run: FlowRun) -> str:
 
     Prefect's server measures them in the same way.
     """
-    given = run.spec.flow.parameters
+    given = _written(run)
     return json.dumps(given, separators=(",", ":")) if given else ""
+
+
+def _written(run: FlowRun) -> dict[str, Any]:
+    return with_nulls(run.spec.flow.parameters or {}, run.metadata.annotations, "spec", "flow", "parameters")
 
 
 def parameters_secret(run: FlowRun, attempt: int) -> SecretKey | None:
     """Return where an attempt's parameters are; None: there are none."""
-    if not run.spec.flow.parameters:
+    if not _written(run):
         return None
     name = own_name(run.metadata.name, attempt, "parameters", run.metadata.uid)
     return SecretKey(name=name, key=PARAMETERS_IN_SECRET)
