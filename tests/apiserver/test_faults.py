@@ -157,8 +157,9 @@ class Throttled(EachOnce):
         if time.monotonic() < self.not_before.get(asked, 0.0):
             self.too_early.append(asked)
         answer = await super().before(call)
-        # Several pods are created at once, and their path does not tell them apart.
-        if answer is not None and asked != ("POST", path_of("Pod", self.namespace)):
+        # Several pods or Secrets are created at once, and their path does not tell them apart.
+        several = [("POST", path_of(kind, self.namespace)) for kind in ("Pod", "Secret")]
+        if answer is not None and asked not in several:
             self.not_before[asked] = time.monotonic() + 1
         return answer
 
