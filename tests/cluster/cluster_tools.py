@@ -60,7 +60,8 @@ class Cluster:
         text = "\n".join(json.dumps(manifest) for manifest in manifests)
         if dry_run:
             return self.kubectl("apply", "--dry-run=server", "-f", "-", stdin=text, check=False)
-        return self.kubectl("apply", "-f", "-", stdin=text)
+        # Server-side: kubectl's own apply leaves out what is null, which a flow's parameter may be.
+        return self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
     def get(self, kind: str, name: str) -> Raw | None:
         out = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
