@@ -24,7 +24,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import CrashedRun, TerminationSignal
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect_server import eventually
+from prefect_server import PrefectServer, eventually
 from stand_in import StandInEngine, until
 
 from prefect_flowrun import ClusterTaskRunner, needs
@@ -260,12 +260,12 @@ def test_a_flow_whose_tasks_have_ended_waits_for_nothing(engine):
     assert engine.calls == ["drain"]
 
 
-SERVERS = []
+URLS = []
 
 
 def wait_until_prefect_knows_a_task_run():
     """Of the flow around; not a closure, since tasks are pickled with their flow and what it captures."""
-    until(lambda: SERVERS[-1].task_runs(str(FlowRunContext.get().flow_run.id)))
+    until(lambda: PrefectServer(URLS[-1]).task_runs(str(FlowRunContext.get().flow_run.id)))
 
 
 @flow(task_runner=ClusterTaskRunner())
@@ -277,7 +277,7 @@ def fails_while_a_task_runs(gate):
 
 
 def test_a_cancelled_task_run_is_not_left_running_in_prefect(engine, prefect_server, monkeypatch, tmp_path):
-    SERVERS.append(prefect_server)
+    URLS.append(prefect_server.url)
     # What the engine gives up goes on: a task can't be interrupted.
     monkeypatch.setattr(engine, "gate", None)
     state = fails_while_a_task_runs(tmp_path / "opened", return_state=True)
