@@ -359,7 +359,8 @@ class DaskEngine:
         keys = [cast("DaskFuture", future).future.key for future in futures]
         if self._client.status == "running":
             with contextlib.suppress(*UNREACHABLE):
-                known = self._client.nbytes(keys, summary=False)
+                # Of all: asked for one that it has forgotten, a scheduler fails.
+                known = self._client.nbytes(summary=False)
         return [known.get(key) for key in keys]
 
     def describe_loss(self, error: BaseException) -> str:

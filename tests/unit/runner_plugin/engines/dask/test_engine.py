@@ -55,6 +55,14 @@ def test_waiting_ends_when_somebody_else_cancels(engine):
     assert "cancelled on the Dask cluster" in engine.describe_loss(future.failure())
 
 
+def test_the_size_of_what_the_scheduler_has_forgotten_is_not_known(engine):
+    there, forgotten = (engine.submit(call()) for _ in range(2))
+    engine._client.sync(
+        engine._client.scheduler.cancel, keys=[forgotten.future.key], client=engine._client.id, force=True
+    )
+    assert engine.sizes([there, forgotten]) == [None, None]
+
+
 def test_what_was_cancelled_keeps_nobody_from_waiting_for_the_others(engine):
     cancelled, other = engine.submit(call()), engine.submit(call())
     engine.cancel([cancelled])
