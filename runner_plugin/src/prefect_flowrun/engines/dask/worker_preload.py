@@ -25,6 +25,7 @@ from distributed.comm import connect
 
 from prefect_flowrun.source import import_path, work_folder
 from prefect_flowrun.worker.drain import drain_process
+from prefect_flowrun.worker.forked_children import end_at_sigterm
 from prefect_flowrun.worker.warm_up import warm_up
 
 logger = logging.getLogger("distributed.worker.flowrun")
@@ -45,6 +46,7 @@ async def dask_setup(worker: Any) -> None:
     """
     started = time.monotonic()
     work_folder.prepare()  # milliseconds
+    end_at_sigterm()
     offer_configured(worker)
     imports = asyncio.create_task(asyncio.to_thread(warm_up, "prefect_flowrun.engines.dask.entry"))
     await wait_for_scheduler(worker.scheduler.address, worker.connection_args)
