@@ -30,6 +30,10 @@ def dask_cluster(threads: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
     import distributed
 
     from prefect_flowrun.engines.dask.engine import DaskEngine
+    from prefect_flowrun.runner import connections
+
+    # The conformance suite holds one of its own for the whole session.
+    patch.setattr(connections, "_slots", {})
 
     def start() -> DaskEngine:
         # As a pod of a FlowRun: see the operator's engines/dask.py.
@@ -50,6 +54,9 @@ def dask_cluster(threads: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
 def ray_cluster(threads: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
     import ray
 
+    from prefect_flowrun.runner import connections
+
+    patch.setattr(connections, "_slots", {})
     # An earlier module may have left one.
     ray.shutdown()
     ray.init("local", num_cpus=threads, include_dashboard=False, log_to_driver=False, configure_logging=False)
