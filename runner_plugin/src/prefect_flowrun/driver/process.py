@@ -26,6 +26,7 @@ from prefect_flowrun.contract import (
 from prefect_flowrun.coordinator.children import Coordinators, EngineMissingError
 from prefect_flowrun.driver.exit_handlers import end_process
 from prefect_flowrun.driver.shutdown import Cause, Shutdown, Terminated
+from prefect_flowrun.worker.forked_children import end_at_sigterm
 from prefect_flowrun.source import work_folder
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Driver:
 
     def _run(self) -> Result:
         problem = self._start_coordinators()
+        end_at_sigterm()  # what the flow forks, not this process
         startup_timeline.mark("coordinators started")
         self._attempt = _new_attempt(self._env, self._shutdown, self._coordinators)
         startup_timeline.mark("prefect imported")

@@ -1,7 +1,7 @@
-"""Processes that a task forks end at SIGTERM, as they would on a laptop.
+"""Processes that a task or flow forks end at SIGTERM, as they would in a plain script.
 
-A worker handles the signal itself, and its children inherit how: Ray's handler raises, which is lost if the child has
-just begun, and asyncio's (Dask) tells the parent's event loop. `multiprocessing.Pool` ends its processes by SIGTERM and
+Workers and drivers handle the signal themselves, and their children inherit how: Ray's and Prefect's handlers raise,
+which is lost if the child has just begun, and asyncio's (Dask) tells the parent's event loop. `multiprocessing.Pool` ends its processes by SIGTERM and
 then waits for them for ever (issue 11).
 """
 
