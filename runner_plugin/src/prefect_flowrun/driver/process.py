@@ -26,8 +26,8 @@ from prefect_flowrun.contract import (
 from prefect_flowrun.coordinator.children import Coordinators, EngineMissingError
 from prefect_flowrun.driver.exit_handlers import end_process
 from prefect_flowrun.driver.shutdown import Cause, Shutdown, Terminated
-from prefect_flowrun.worker.forked_children import end_at_sigterm
 from prefect_flowrun.source import work_folder
+from prefect_flowrun.worker.forked_children import end_at_sigterm
 
 if TYPE_CHECKING:
     from prefect_flowrun.driver.attempt import Attempt
