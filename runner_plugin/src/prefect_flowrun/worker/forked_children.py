@@ -1,8 +1,8 @@
 """Processes that a task or flow forks end at SIGTERM, as they would in a plain script.
 
 Workers and drivers handle the signal themselves, and their children inherit how: Ray's and Prefect's handlers raise,
-which is lost if the child has just begun, and asyncio's (Dask) tells the parent's event loop. `multiprocessing.Pool` ends its processes by SIGTERM and
-then waits for them for ever (issue 11).
+which is lost if the child has just begun, and asyncio's (Dask) tells the parent's event loop. `multiprocessing.Pool`
+ends its processes by SIGTERM and then waits for them for ever (issue 11).
 """
 
 from __future__ import annotations
