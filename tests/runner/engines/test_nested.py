@@ -255,13 +255,14 @@ def test_cancelled_flow_leaves_no_nested_task_unfinished(
         raise ValueError("enough")
 
     state = nesting(return_state=True)
-    began = len(list(tmp_path.glob("began-*")))
     (tmp_path / "gate").touch()
 
     assert state.is_failed()
     flow_run_id = str(state.state_details.flow_run_id)
-    runs = eventually(
-        lambda: prefect_api.task_runs(flow_run_id),
-        lambda found: bool(found) and all(run["state_type"] in ("CANCELLED", "COMPLETED", "CRASHED") for run in found),
+    ended = {"CANCELLED", "COMPLETED", "CRASHED"}
+    states = eventually(
+        lambda: {run["state_type"] for run in prefect_api.task_runs(flow_run_id)},
+        lambda found: found and found <= ended,
     )
-    assert len(runs) <= began + 1 + small_cluster.threads
+    assert states
+    assert states <= ended
