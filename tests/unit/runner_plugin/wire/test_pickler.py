@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import pickle
 import sys
@@ -54,6 +55,12 @@ wrapped = decorated(lambda: LOCK.acquire(blocking=False) and LOCK.release())
 def importable(monkeypatch, pytestconfig):
     """This module, which pytest has loaded by its path, is one that workers can import."""
     monkeypatch.syspath_prepend(str(pytestconfig.rootpath))
+    # What other tests have found out without that path.
+    for module in by_value._marked.values():
+        with contextlib.suppress(ValueError):
+            cloudpickle.unregister_pickle_by_value(module)
+    monkeypatch.setattr(by_value, "_marked", {})
+    monkeypatch.setattr(by_value, "_importable", {})
 
 
 def again(value):
