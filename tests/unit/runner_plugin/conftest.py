@@ -197,3 +197,19 @@ def _start_worker(
     command += ["--death-timeout", "200", "--local-directory", str(folder / "dask")]
     command += ["--preload", "prefect_flowrun.engines.dask_worker"]
     return _start(*command, cwd=cwd, env=env, log=folder / f"worker-{name}.log", fresh=fresh)
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
+    """The test's module, which pytest has loaded by its path, is one that workers can import."""
+    import cloudpickle
+
+    from prefect_flowrun.wire import by_value
+
+    monkeypatch.syspath_prepend(str(pytestconfig.rootpath))
+    # What other tests have found out without that path.
+    for module in by_value._marked.values():
+        with contextlib.suppress(ValueError):
+            cloudpickle.unregister_pickle_by_value(module)
+    monkeypatch.setattr(by_value, "_marked", {})
+    monkeypatch.setattr(by_value, "_importable", {})

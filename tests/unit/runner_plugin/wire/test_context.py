@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import pickle
 import threading
 from enum import Enum
 
-import cloudpickle
 import pytest
 from prefect import flow, tags, task
 from prefect.settings import (
@@ -19,8 +17,10 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from prefect_flowrun.wire import by_value
 from prefect_flowrun.wire.context import Cache, Contexts, Tasks
+
+# Its flows and tasks are to travel by name.
+pytestmark = pytest.mark.usefixtures("importable")
 
 FACTOR = 2
 ROWS = [1, 2]
@@ -90,18 +90,6 @@ def test_what_belongs_to_the_drivers_host_stays_there_and_the_api_travels(contex
         settings = content(contexts.current())["settings_context"]["settings"]
     assert not {"home", "profiles_path", "server"} & set(settings)
     assert settings["api"]["url"] == "http://prefect.example/api"
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch, pytestconfig):
-    """This module, which pytest has loaded by its path, is one that workers can import."""
-    monkeypatch.syspath_prepend(str(pytestconfig.rootpath))
-    # What other tests have found out without that path.
-    for module in by_value._marked.values():
-        with contextlib.suppress(ValueError):
-            cloudpickle.unregister_pickle_by_value(module)
-    monkeypatch.setattr(by_value, "_marked", {})
-    monkeypatch.setattr(by_value, "_importable", {})
 
 
 CONTEXTS: list[Contexts] = []

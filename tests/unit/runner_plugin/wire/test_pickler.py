@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import pickle
 import sys
@@ -15,6 +14,9 @@ from prefect import flow, task
 
 from prefect_flowrun.wire import by_value
 from prefect_flowrun.wire.pickler import dumps
+
+# Its flows and tasks are to travel by name.
+pytestmark = pytest.mark.usefixtures("importable")
 
 LOCK = threading.Lock()
 
@@ -49,18 +51,6 @@ def decorated(function):
 
 
 wrapped = decorated(lambda: LOCK.acquire(blocking=False) and LOCK.release())
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch, pytestconfig):
-    """This module, which pytest has loaded by its path, is one that workers can import."""
-    monkeypatch.syspath_prepend(str(pytestconfig.rootpath))
-    # What other tests have found out without that path.
-    for module in by_value._marked.values():
-        with contextlib.suppress(ValueError):
-            cloudpickle.unregister_pickle_by_value(module)
-    monkeypatch.setattr(by_value, "_marked", {})
-    monkeypatch.setattr(by_value, "_importable", {})
 
 
 def again(value):
