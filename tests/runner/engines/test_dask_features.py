@@ -179,18 +179,26 @@ def test_priorities_are_kept(cluster: SmallCluster, tmp_path: Path) -> None:
 
     @task
     def hold() -> None:
+        (tmp_path / "held").touch()
         deadline = time.monotonic() + PATIENCE_S
         while not (tmp_path / "gate").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    def on_worker() -> int:
+        """How many tasks are there to be chosen from."""
+        with get_dask_client() as client:
+            return sum(len(keys) for keys in client.processing().values())
 
     @flow(task_runner=cluster.runner())
     def ordered() -> None:
         with dask.annotate(resources={"db": 1}):
             hold.submit()
+            eventually(lambda: (tmp_path / "held").exists(), bool)
             futures = []
             for name, priority in (("c", -10), ("b", 0), ("a", 10)):
                 with dask.annotate(priority=priority):
                     futures.append(note.submit(name))
+            eventually(on_worker, lambda count: count == 4)
             (tmp_path / "gate").touch()
             wait(futures, timeout=PATIENCE_S)
 

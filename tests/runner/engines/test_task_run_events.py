@@ -84,7 +84,7 @@ def test_of_a_long_task_run_prefect_hears_the_beginning_while_it_runs(make_runne
 
 def test_of_a_retried_task_run_prefect_hears_everything(make_runner, server):
     task_run, states = run_one(make_runner(), server, second_time)
-    assert states == ["Pending", "Running", "AwaitingRetry", "Retrying", "Completed"]
+    assert states == ["Pending", "Running", "Retrying", "Completed"]
     assert task_run["run_count"] == 2
 
 

@@ -48,6 +48,9 @@ class Received:
 received: Received | None = None
 """Set on workers that were sent a folder; None elsewhere."""
 
+sent: set[bytes] = set()
+"""Digests of the archives that this process has made: a worker in the same process has the modules already."""
+
 
 class FlowCode:
     """The code of this process's flow, as one cluster must be told of it."""
@@ -124,6 +127,7 @@ class _Folder:
                 self._refuse(is_used)
                 return None
             self._seen, self._blob = files, Blob(data)
+            sent.add(self._blob.digest)
             return self._blob
 
     def _refuse(self, is_used: Callable[[Path], bool]) -> None:

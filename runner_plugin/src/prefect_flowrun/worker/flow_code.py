@@ -43,7 +43,9 @@ def enter(
         return
     with _lock:
         before = _entered or ((), None, None)
-        if archive is not None:
+        if archive in flow_code.sent:
+            pass  # a worker in the flow's own process, as of a user's LocalCluster(processes=False)
+        elif archive is not None:
             if before[:2] != (paths, archive):
                 _move_to(_unpacked(archive, data), paths)
                 flow_code.received = flow_code.Received(paths, Blob(data(archive)))

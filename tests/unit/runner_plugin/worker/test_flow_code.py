@@ -117,3 +117,16 @@ def test_a_module_that_only_the_driver_has_is_told_with_what_to_do() -> None:
         flow_code.missing_modules_explained("w-0"),
     ):
         importlib.import_module("of_the_driver")
+
+
+def test_a_worker_in_the_flows_own_process_goes_on_with_its_modules(tmp_path: Path) -> None:
+    """As with a user's `LocalCluster(processes=False)`: what it was sent would hide what the flow changes later."""
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow" / "own_helper.py").write_text("X = 1\n")
+    code = wire_flow_code.FlowCode(tmp_path / "flow")
+    archive = code.archive()
+    assert archive is not None
+    before = list(sys.path)
+    flow_code.enter(code.paths(), archive.digest, None, lambda _: archive.data)
+    assert wire_flow_code.received is None
+    assert sys.path == before
