@@ -32,20 +32,23 @@ class DaskStart:
     def __init__(self, worker: distributed.Worker, key: str) -> None:
         self._worker = worker
         self._key = key
-        # Asked now and waited for later: versions are compared meanwhile.
-        counting = getattr(worker.scheduler, memory.START)(key=key)
+        self._again = memory.was_lost(worker, key)
+        # Asked now and waited for later: versions are compared meanwhile. An answer is a third of what it costs, and
+        # known beforehand where no worker was lost; that the scheduler is told is waited for all the same.
+        counting = getattr(worker.scheduler, memory.START)(key=key, reply=self._again)
         self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
 
     @property
     def number(self) -> int:
         """See `Start.number`."""
-        return int(self._counted.result()[0])
+        counted = self._counted.result()
+        return int(counted[0]) if self._again else 1
 
     @property
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
-        data = self._counted.result()[1]
-        return None if data is None else PackedState(data)
+        counted = self._counted.result()
+        return PackedState(counted[1]) if self._again and counted[1] is not None else None
 
     def finish(self, outcome: Any, given_up: str | None) -> None:
         """Tell the scheduler how it has ended, before Dask says that it has, which it does by the same road.

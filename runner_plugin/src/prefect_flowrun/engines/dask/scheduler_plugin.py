@@ -22,6 +22,7 @@ from dask.sizeof import sizeof
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 if TYPE_CHECKING:
+    from distributed import Worker
     from distributed.scheduler import Scheduler, TaskState
 
 NAME = "flowrun"
@@ -29,8 +30,11 @@ PUT, GET, START, OUTCOMES = "flowrun_put", "flowrun_get", "flowrun_start", "flow
 DROP, FINISH = "flowrun-drop", "flowrun-finish"
 # Topic of the events by which a client learns of tasks that were not started again.
 GIVEN_UP = "flowrun-given-up"
+# Annotation of a task whose worker was lost with it: the next one asks what is known of it.
+LOST = "flowrun-lost"
 # To receive so little is the end of no worker.
 HARMLESS_BYTES = 2**20
+_WITH_A_WORKER = ("processing", "memory")
 
 
 class NotOfferedError(Exception):
@@ -79,8 +83,10 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if finish == "forgotten":
             self._starts.pop(key, None)
             self._outcomes.pop(key, None)
-        elif start == "processing" and finish == "released":
-            self._forgive_if_harmless(key)
+        elif start in _WITH_A_WORKER and finish not in _WITH_A_WORKER:
+            self._note_loss(key)
+            if start == "processing" and finish == "released":
+                self._forgive_if_harmless(key)
         elif finish == "no-worker" and self._scheduler is not None:
             # Not in the middle of a transition.
             self._scheduler.loop.add_callback(self._refuse_what_nobody_offers)
@@ -143,6 +149,11 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _drop(self, parcel: str, **_: Any) -> None:
         self._parcels.pop(parcel, None)
 
+    def _note_loss(self, key: Any) -> None:
+        task = self._scheduler.tasks.get(key) if self._scheduler is not None else None
+        if task is not None and _is_ours(task):
+            task.annotations = {**(task.annotations or {}), LOST: True}
+
     def _forgive_if_harmless(self, key: str) -> None:
         task = self._scheduler.tasks[key] if self._scheduler is not None else None
         if task is None or not _is_ours(task):
@@ -154,6 +165,17 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _finish(self, key: str, outcome: bytes, **_: Any) -> None:
         if key in self._starts:
             self._outcomes[key] = outcome
+
+
+def was_lost(worker: Worker, key: str) -> bool:
+    """Return whether a worker was lost that had this task, or its result.
+
+    Args:
+        worker: has the task now.
+        key: of the task.
+    """
+    task = worker.state.tasks.get(key)
+    return task is None or LOST in (task.annotations or {})
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
