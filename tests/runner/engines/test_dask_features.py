@@ -193,7 +193,7 @@ def test_priorities_are_kept(cluster: SmallCluster, tmp_path: Path) -> None:
     def ordered() -> None:
         with dask.annotate(resources={"db": 1}):
             hold.submit()
-            eventually(lambda: (tmp_path / "held").exists(), bool)
+            eventually((tmp_path / "held").exists, bool)
             futures = []
             for name, priority in (("c", -10), ("b", 0), ("a", 10)):
                 with dask.annotate(priority=priority):

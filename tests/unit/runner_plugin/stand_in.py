@@ -121,6 +121,9 @@ class StandInEngine:
         self.calls.append("drain")
         return set(running.now())
 
+    def briefs(self, keys):
+        return {}
+
     def sizes(self, futures: Sequence[StandInFuture]) -> list[int | None]:
         return [None] * len(futures)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.needs import Needs
+    from prefect_flowrun.wire.outcomes import Brief
     from prefect_flowrun.wire.versions import Versions
 
 TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
@@ -180,6 +181,13 @@ class Engine(Protocol):
 
         Returns:
             Ids of the task runs that still go on there, of whatever flow: what was cancelled is not interrupted.
+        """
+
+    def briefs(self, keys: Collection[str]) -> dict[str, Brief]:
+        """Return how tasks have ended, of those for which that is still known, whoever holds a future of them.
+
+        Args:
+            keys: of calls that have ended.
         """
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:

@@ -40,7 +40,7 @@ _REQUEST_TIMEOUT_S = 15.0
 _FINAL = {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}
 _NOT_READY = {"name": {"any_": ["NotReady"]}}
 
-States = Callable[[], "Mapping[UUID, State[Any]]"]
+States = Callable[["Mapping[UUID, Task[..., Any]]"], "Mapping[UUID, State[Any]]"]
 Count = Callable[[list[UUID]], int]
 
 
@@ -73,7 +73,7 @@ class Ends:
 
         Args:
             flow_run: that the task runs belong to.
-            states: returns the final states that the driver has.
+            states: returns the final states that the driver can have, of some task runs.
             logger: of the flow run.
         """
         ends = list(self._ends)
@@ -82,10 +82,7 @@ class Ends:
             return
         try:
             client = get_client(sync_client=True, httpx_settings={"timeout": _REQUEST_TIMEOUT_S})
-            of_flow_run = {"flow_runs": {"id": {"any_": [str(flow_run.id)]}}, "task_runs": {"state": _FINAL}}
-            if _count(client, of_flow_run) >= len(due):
-                return
-            missing = unrecorded((each.task_run_id for each in ends), lambda ids: _count_of(client, ids))
+            missing = unrecorded(due, lambda ids: _count_of(client, ids))
             if not missing:
                 return
             logger.info(
@@ -143,7 +140,7 @@ def wait_for(
 
 def _repair(client: SyncPrefectClient, ends: list[_End], flow_run: FlowRun, states: States) -> int:
     """Set the states that are known; return how many were set in time."""
-    have = states()
+    have = states({each.task_run_id: each.task for each in ends})
     known = [(each, have[each.task_run_id]) for each in ends if each.task_run_id in have]
     pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="flowrun-repair")
     try:

@@ -57,11 +57,6 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
             return not self._let_go
 
     @property
-    def known_state(self) -> State[Any] | None:
-        """The final state, if it was fetched."""
-        return self._final_state
-
-    @property
     def state(self) -> State[Any]:
         """The state of the task run: its final one, or what Prefect's API says of it meanwhile."""
         if self._final_state is None and not self._wrapped_future.done():

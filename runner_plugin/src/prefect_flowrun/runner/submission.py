@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ class Session:
         packed = self._packer.pack(task, task_run_id, parameters, wait_for, dependencies)
         startup_timeline.mark("first task packed")
         call = Call(
-            key=f"{task.name}-{task_run_id}",
+            key=_key(task, task_run_id),
             payload=packed.payload,
             parcels=packed.parcels,
             upstream=packed.upstream,
@@ -245,8 +245,9 @@ class Session:
         if self._flow_run is not None:
             self._ends.see_recorded(self._flow_run, self._known_states, self._logger)
 
-    def _known_states(self) -> dict[UUID, State[Any]]:
-        return {each.task_run_id: state for each in list(self._futures) if (state := each.known_state) is not None}
+    def _known_states(self, wanted: Mapping[UUID, Task[..., Any]]) -> dict[UUID, State[Any]]:
+        run_of = {_key(task, task_run_id): task_run_id for task_run_id, task in wanted.items()}
+        return {run_of[key]: brief.state() for key, brief in self._engine.briefs(run_of).items()}
 
     def _unfinished(self) -> dict[UUID, _Outstanding]:
         # Of a copy: tasks end meanwhile, in threads of the engine's.
@@ -270,6 +271,10 @@ class Session:
 # uuid4() asks the kernel, and gives the interpreter away to the engine's own thread each time: a quarter of a submit.
 _random = random.Random()  # noqa: S311 - seeded by the kernel; ids, no secrets
 os.register_at_fork(after_in_child=_random.seed)
+
+
+def _key(task: Task[..., Any], task_run_id: UUID) -> str:
+    return f"{task.name}-{task_run_id}"
 
 
 def _new_id() -> UUID:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import pickle
 import socket
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -24,7 +23,7 @@ from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
 from prefect_flowrun.engines.dask import entry, task_thread
 from prefect_flowrun.engines.dask import scheduler_plugin as memory
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
-from prefect_flowrun.wire.outcomes import opened
+from prefect_flowrun.wire.outcomes import Brief, PackedState, opened
 from prefect_flowrun.wire.versions import VersionMismatchError
 from prefect_flowrun.worker import running
 from prefect_flowrun.worker.drain import flush_process
@@ -85,7 +84,7 @@ class DaskFuture:
         if self.small_outcome is None:
             self._engine.fetch_small_outcomes(self)
         if self.small_outcome is not None:
-            return pickle.loads(self.small_outcome)  # noqa: S301 - from our own workers
+            return PackedState.of_small(self.small_outcome).open()
         return opened(self._future.result())
 
     def let_go(self) -> bool:
@@ -352,6 +351,13 @@ class DaskEngine:
                     self._client._run, function, *arguments, on_error="ignore", callback_timeout=limit
                 )
         return answers
+
+    def briefs(self, keys: Collection[str]) -> dict[str, Brief]:
+        """See `Engine.briefs`."""
+        with contextlib.suppress(*UNREACHABLE):
+            found = self._client.sync(self._ask, memory.BRIEFS, keys=list(keys), callback_timeout=ANSWER_TIMEOUT_S)
+            return {key: Brief(*brief) for key, brief in found.items()}
+        return {}
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
         """See `Engine.sizes`."""

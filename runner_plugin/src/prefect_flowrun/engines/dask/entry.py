@@ -48,7 +48,7 @@ class DaskStart:
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
         counted = self._counted.result()
-        return PackedState(counted[1]) if self._again and counted[1] is not None else None
+        return PackedState.of_small(counted[1]) if self._again and counted[1] is not None else None
 
     def finish(self, outcome: Any, given_up: str | None) -> None:
         """Tell the scheduler how it has ended, before Dask says that it has, which it does by the same road.
@@ -57,9 +57,9 @@ class DaskStart:
             outcome: packed, unless it can't be. A small one is kept in case this worker is lost.
             given_up: why the task was not started again, if it was not.
         """
-        data = outcome.small(_KEPT_OUTCOME_BYTES) if isinstance(outcome, PackedState) else None
-        if data is not None:
-            message = {"op": memory.FINISH, "key": self._key, "outcome": data}
+        if isinstance(outcome, PackedState):
+            small = outcome.small(_KEPT_OUTCOME_BYTES)
+            message = {"op": memory.FINISH, "key": self._key, "outcome": small, "brief": outcome.brief}
             self._worker.loop.add_callback(self._worker.batched_send, message)
         if given_up is not None:
             event = {"key": self._key, "message": given_up}

@@ -7,6 +7,8 @@
   they may have been the end of the worker.
 - Outcomes: small results of tasks that have ended. Dask would run a finished task again if its result is lost; and the
   driver gets many of them with one question, where Dask would ask each worker for each.
+- Briefs: how tasks have ended, for a while after everybody has forgotten them: if Prefect does not know by then, it is
+  told.
 
 A plugin of the scheduler, registered by the client. Imports no prefect: the scheduler would be busy for a second.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
     from distributed.scheduler import Scheduler, TaskState
 
 NAME = "flowrun"
-PUT, GET, START, OUTCOMES = "flowrun_put", "flowrun_get", "flowrun_start", "flowrun_outcomes"
+PUT, GET, START = "flowrun_put", "flowrun_get", "flowrun_start"
+OUTCOMES, BRIEFS = "flowrun_outcomes", "flowrun_briefs"
 DROP, FINISH = "flowrun-drop", "flowrun-finish"
 # Topic of the events by which a client learns of tasks that were not started again.
 GIVEN_UP = "flowrun-given-up"
@@ -34,6 +38,8 @@ GIVEN_UP = "flowrun-given-up"
 LOST = "flowrun-lost"
 # To receive so little is the end of no worker.
 HARMLESS_BYTES = 2**20
+# Of the last tasks, whose futures may have gone: 300 bytes each.
+KEPT_BRIEFS = 20_000
 _WITH_A_WORKER = ("processing", "memory")
 
 
@@ -60,6 +66,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         self._parcels: dict[str, tuple[str, Any]] = {}
         self._starts: dict[str, int] = {}
         self._outcomes: dict[str, bytes] = {}
+        self._briefs: OrderedDict[str, Any] = OrderedDict()
         self._scheduler: Scheduler | None = None
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -69,7 +76,9 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
             scheduler: the scheduler.
         """
         self._scheduler = scheduler
-        scheduler.handlers.update({PUT: self._put, GET: self._get, START: self._start, OUTCOMES: self._get_outcomes})
+        scheduler.handlers.update(
+            {PUT: self._put, GET: self._get, START: self._start, OUTCOMES: self._get_outcomes, BRIEFS: self._get_briefs}
+        )
         scheduler.stream_handlers.update({DROP: self._drop, FINISH: self._finish})
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
@@ -162,9 +171,17 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if inputs + sizeof(task.run_spec) < HARMLESS_BYTES:
             task.suspicious = 0
 
-    def _finish(self, key: str, outcome: bytes, **_: Any) -> None:
-        if key in self._starts:
+    def _finish(self, key: str, outcome: bytes | None, brief: Any, **_: Any) -> None:
+        if key not in self._starts:
+            return
+        if outcome is not None:
             self._outcomes[key] = outcome
+        self._briefs[key] = brief
+        if len(self._briefs) > KEPT_BRIEFS:
+            self._briefs.popitem(last=False)
+
+    def _get_briefs(self, keys: list[str]) -> dict[str, Any]:
+        return {key: self._briefs[key] for key in keys if self._briefs.get(key)}
 
 
 def was_lost(worker: Worker, key: str) -> bool:

@@ -12,7 +12,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from prefect_flowrun.engines.base import Call, EngineFuture
 from prefect_flowrun.engines.ray import calls, connection, drain_sockets, entry, losses, pending_tasks, task_options
 from prefect_flowrun.engines.ray.on_nodes import run_on_nodes
 from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
-from prefect_flowrun.wire.outcomes import PackedState, opened
+from prefect_flowrun.wire.outcomes import Brief, PackedState, opened
 
 if TYPE_CHECKING:
     from prefect_flowrun.contract import ClusterContract
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.02
 SMALL_BYTES = 16 * 2**10
+# How the last tasks have ended, whose futures may have gone: 300 bytes each.
+KEPT_BRIEFS = 20_000
 LOCAL_PATIENCE_S = 60.0
 # Of tasks that tasks submit: the default start-up time of a FlowRun.
 WORKER_PATIENCE_S = 900.0
@@ -48,10 +52,11 @@ _ID_LENGTH = len("-00000000-0000-0000-0000-000000000000")
 class RayFuture:
     """Two object references: one that is small and ends with the task, and the task's outcome."""
 
-    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "node", "outcome")
+    __slots__ = ("__weakref__", "_end", "_engine", "_given_up", "_small", "key", "node", "outcome")
 
-    def __init__(self, engine: RayEngine, outcome: ray.ObjectRef, end: ray.ObjectRef) -> None:
+    def __init__(self, engine: RayEngine, key: str, outcome: ray.ObjectRef, end: ray.ObjectRef) -> None:
         self._engine = engine
+        self.key = key
         self._end: concurrent.futures.Future[entry.End] = end.future()
         self._given_up: BaseException | None = None
         self._small = False
@@ -171,6 +176,7 @@ class RayEngine:
         # Its options are kept, since making them costs more than a submit.
         self._variant = lru_cache(_KEPT_VARIANTS)(self._make_variant)
         self._nodes_used: set[str] = set()
+        self._briefs: OrderedDict[str, Brief] = OrderedDict()
         self._callbacks: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._call_back, name="flowrun-ray-callbacks", daemon=True).start()
 
@@ -230,7 +236,7 @@ class RayEngine:
         upstream = [future.outcome for future in call.upstream if isinstance(future, RayFuture)]
         parcels = [parcel.reference for parcel in call.parcels]
         with _reachable("take a task"):
-            future = RayFuture(self, *remote.remote(call.payload, parcels, *upstream))
+            future = RayFuture(self, call.key, *remote.remote(call.payload, parcels, *upstream))
         self._watch.add(future, demand)
         future.end.add_done_callback(lambda end: self._ended(future, end))
         return future
@@ -288,6 +294,10 @@ class RayEngine:
             nodes |= {node["NodeID"] for node in pending_tasks.alive() if _cpus(node)}
         answers = run_on_nodes(nodes, timeout, drain_sockets.drain_node, timeout)
         return {run for runs in answers.values() for run in runs}
+
+    def briefs(self, keys: Collection[str]) -> dict[str, Brief]:
+        """See `Engine.briefs`."""
+        return {key: brief for key in keys if (brief := self._briefs.get(key)) is not None}
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:
         """See `Engine.sizes`."""
@@ -350,7 +360,14 @@ class RayEngine:
         self._watch.remove(future)
         if end.exception() is None:
             self._nodes_used.add(end.result().node_id)
-            future.keep_end(_ended_alike(end.result()))
+            self._remember(future.key, end.result().brief)
+            future.keep_end(_ended_alike(replace(end.result(), brief=None)))
+
+    def _remember(self, key: str, brief: Brief | None) -> None:
+        if brief is not None:
+            self._briefs[key] = brief
+            if len(self._briefs) > KEPT_BRIEFS:
+                self._briefs.popitem(last=False)
 
     def _give_up(self, futures: list[RayFuture], message: str) -> None:
         if self.closed:

@@ -17,7 +17,7 @@ import ray
 from ray._private.worker import global_worker
 
 from prefect_flowrun.engines.ray import calls, drain_sockets
-from prefect_flowrun.wire.outcomes import PackedState, pack
+from prefect_flowrun.wire.outcomes import Brief, PackedState, pack
 
 if TYPE_CHECKING:
     from prefect_flowrun.wire.versions import Versions
@@ -30,6 +30,8 @@ class End:
     node_id: str
     given_up: str | None = None
     """Why the worker's side did not start the task again."""
+    brief: Brief | None = None
+    """Of the outcome."""
 
 
 class RayStart:
@@ -74,7 +76,8 @@ def run_task(payload: bytes, parcels: Sequence[ray.ObjectRef], *states: PackedSt
     )
     ended = run(delivery, "ray")
     # Copied, since Ray hands out shared memory read-only.
-    return pack(ended.outcome, share_memory=False), End(node_id, ended.given_up)
+    outcome = pack(ended.outcome, share_memory=False)
+    return outcome, End(node_id, ended.given_up, outcome.brief)
 
 
 @cache
