@@ -25,7 +25,14 @@ class Command:
     def __init__(self, ns: Cluster, *args: str, kubeconfig: str = "") -> None:
         command = [sys.executable, "-u", "-m", "prefect_flowrun.cli", *args, "--namespace", ns.namespace]
         command += ["--kubeconfig", kubeconfig or ns.kubeconfig]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # As from a terminal, also where the tests run without one and ignore hangups.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
+        )
         self.output = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
 
 HOLD_S = 0.1
+LOOK_S = 0.03
 _ENGINE_NAME = "emit_task_run_state_change_event"
 _PARAMETERS = ["task_run", "initial_state", "validated_state", "follows"]
 
@@ -65,6 +66,7 @@ class Holder:
         self._held: OrderedDict[UUID, list[_Held]] = OrderedDict()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._asleep = False
 
     def hold(self, task_run_id: UUID, tell: Callable[[], None]) -> None:
         """Tell in a moment, unless `drop` comes first.
@@ -80,7 +82,7 @@ class Holder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="flowrun-held-events", daemon=True)
                 self._thread.start()
-            elif len(self._held) == 1 and len(known) == 1:
+            elif self._asleep:
                 self._changed.notify()
 
     def drop(self, task_run_id: UUID) -> bool:
@@ -108,16 +110,19 @@ class Holder:
                     held.context.run(held.tell)
 
     def _watch(self) -> None:
+        idle = False
         while True:
             with self._changed:
-                while not self._held:
+                # Where one short task follows the other, to be woken for each costs more than to look now and then.
+                self._asleep = idle and not self._held
+                if self._asleep:
                     self._changed.wait()
-                oldest = next(iter(self._held))
-                wait_s = self._held[oldest][0].due - time.monotonic()
-                if wait_s <= 0:
-                    self.tell(oldest)
-            if wait_s > 0:
-                time.sleep(wait_s)
+                    self._asleep = False
+                now = time.monotonic()
+                for task_run_id in [each for each, held in self._held.items() if held[0].due <= now]:
+                    self.tell(task_run_id)
+                idle = not self._held
+            time.sleep(LOOK_S)
 
 
 _holder = Holder()

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import socket
+import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -38,6 +39,8 @@ CLOSE_TIMEOUT_S = 1.0
 # However slow the network is. A scheduler that has gone is noticed at once.
 PUT_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
+# An end that nobody has told of, such as that of a client which was closed, is seen this late.
+LOOK_S = 1.0
 WAIT_PAUSE_S = 0.02
 OUTCOMES_AT_ONCE = 200
 
@@ -56,12 +59,13 @@ _NO_WORKER: tuple[type[BaseException], ...] = tuple(
 class DaskFuture:
     """A `distributed.Future` behind the engine's Protocol."""
 
-    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "small_outcome")
+    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "_told", "small_outcome")
 
     def __init__(self, engine: DaskEngine, future: distributed.Future) -> None:
         self._engine = engine
         self._future = future
         self._let_go = False
+        self._told: threading.Event | None = None
         self.small_outcome: bytes | None = None
         """Pickled, if it came along with another's."""
 
@@ -77,7 +81,19 @@ class DaskFuture:
 
     def wait(self, timeout: float | None = None) -> bool:
         """See `EngineFuture.wait`."""
-        return self.done() or self._engine.wait([self], timeout) == 0
+        if self.done():
+            return True
+        if self._engine.on_worker:
+            return self._engine.wait([self], timeout) == 0
+        # Not Dask's wait(): flows ask their futures one by one, and each question would go to its loop and back.
+        self._told = told = threading.Event()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            left = LOOK_S if deadline is None else min(LOOK_S, deadline - time.monotonic())
+            if left <= 0:
+                return False
+            told.wait(left)
+        return True
 
     def result(self) -> Any:
         """See `EngineFuture.result`."""
@@ -117,6 +133,8 @@ class DaskFuture:
         """See `EngineFuture.add_done_callback`."""
 
         def done(_: distributed.Future) -> None:
+            if self._told is not None:
+                self._told.set()
             self._engine.note_end(self)
             fn()
 
@@ -173,6 +191,11 @@ class DaskEngine:
     def closed(self) -> bool:
         """See `Engine.closed`."""
         return self._closed
+
+    @property
+    def on_worker(self) -> bool:
+        """Whether those who wait are tasks of a worker."""
+        return self._on_worker
 
     @property
     def startup_failure(self) -> str | None:
