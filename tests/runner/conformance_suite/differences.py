@@ -29,13 +29,23 @@ class Difference:
     reason: str
     raises: Raises = AssertionError
     """How the test fails; any other failure is one of the suite, or of something else."""
+    hangs: bool = False
+    """The test is not run: it would not end, and nor would those after it on the same cluster."""
 
 
 DIFFERENCES: dict[tuple[str, str], Difference] = {}
 
 
-def _differ(kind: Kind, reason: str, runners: tuple[str, ...], *tests: str, raises: Raises = AssertionError) -> None:
-    DIFFERENCES.update({(test, runner): Difference(kind, reason, raises) for test in tests for runner in runners})
+def _differ(
+    kind: Kind,
+    reason: str,
+    runners: tuple[str, ...],
+    *tests: str,
+    raises: Raises = AssertionError,
+    hangs: bool = False,
+) -> None:
+    difference = Difference(kind, reason, raises, hangs)
+    DIFFERENCES.update({(test, runner): difference for test in tests for runner in runners})
 
 
 STOCK_CLUSTERS = ("prefect-dask", "prefect-ray")
@@ -96,6 +106,19 @@ _differ(
     "test_allow_failure_passes_the_exception",
     "test_map_allows_failures",
     raises=UnfinishedRun,
+)
+_differ(
+    Kind.DEFECT,
+    "Annotations around collections of futures, and futures in sets and in nested lists, arrive as something else",
+    ("prefect-ray",),
+    "test_annotations_mean_what_they_mean_in_threads",
+)
+_differ(
+    Kind.DEFECT,
+    "Tasks hold their workers while they wait for futures that were not found in `wait_for`: all wait for ever",
+    ("prefect-dask",),
+    "test_annotations_mean_what_they_mean_in_threads",
+    hangs=True,
 )
 _differ(
     Kind.DEFECT,

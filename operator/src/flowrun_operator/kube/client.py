@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 from kubernetes.aio import client, config
 
 from flowrun_operator import metrics
@@ -144,7 +145,7 @@ class KubeClient:
         try:
             response = await self._client.call_api(*request, _request_timeout=timeout_s)
             data = await response.read()
-        except (OSError, TimeoutError) as error:  # aiohttp's connection errors are OSErrors
+        except (OSError, TimeoutError, aiohttp.ClientError) as error:  # not all of aiohttp's are OSErrors (issue 13)
             metrics.API_REQUESTS.labels(method, "error").inc()
             raise ApiError(0, "Unreachable", f"{method} {path}: {error or type(error).__name__}") from error
         metrics.API_REQUESTS.labels(method, str(response.status)).inc()

@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 _CONCURRENCY = 32
 # A try to tell Prefect something, several requests; and how long a teardown waits for a word to Prefect.
 _REPORT_S = 20.0
+# How often the events of one object are read: at first, and at last.
+_EXPLAIN_S, _EXPLAIN_AT_MOST_S = 3.0, 60.0
 _ANNOUNCE_S = 1.0
 # Where reports that Prefect did not hear are remembered among the refusals; no namespace has such a name.
 _PREFECT = "/prefect"
@@ -72,6 +74,8 @@ class Actor:
         self._limit = asyncio.Semaphore(_CONCURRENCY)
         self._reports: dict[str, asyncio.Task[None]] = {}
         self._look_ups: dict[str, asyncio.Task[None]] = {}
+        self._explaining: dict[str, asyncio.Task[None]] = {}
+        self._explained = cache.refusals.others(_EXPLAIN_S, _EXPLAIN_AT_MOST_S)
 
     async def carry_out(self, actions: Iterable[Action], namespace: str, run_uid: str) -> bool:
         """Carry out a plan's actions.
@@ -114,7 +118,7 @@ class Actor:
                 case Confirm(job=name):
                     await self._confirm(name, namespace)
                 case Explain(uid=uid):
-                    await self._explain(uid, namespace)
+                    self._explain(uid, namespace)
                 case LookUpFlowRun():
                     self._look_up(action, run_uid)
                 case ReportToPrefect():
@@ -263,8 +267,23 @@ class Actor:
         if not pods:
             self._cache.podless_jobs.add((namespace, action.job))
 
-    async def _explain(self, uid: str, namespace: str) -> None:
-        events = await self._kube.list("Event", namespace, fieldSelector=f"involvedObject.uid={uid}", limit="50")
+    def _explain(self, uid: str, namespace: str) -> None:
+        """Read events in the background, ever more seldom: the server looks through all events of the namespace.
+
+        What they say is advice, and may come late or not at all (issue 13).
+        """
+        if uid not in self._explaining and not self._explained.waits((namespace, uid)):
+            self._explained.refused((namespace, uid))
+            self._explaining[uid] = asyncio.create_task(self._read_events(uid, namespace))
+
+    async def _read_events(self, uid: str, namespace: str) -> None:
+        try:
+            events = await self._kube.list("Event", namespace, fieldSelector=f"involvedObject.uid={uid}", limit="50")
+        except ApiError as error:
+            log.debug("Events of %s were not read: %s", uid, error)
+            return
+        finally:
+            self._explaining.pop(uid, None)
         found = explanation(events.get("items", []))
         if found is not None:
             self._cache.explanations[uid] = found

@@ -7,13 +7,13 @@ overwrites a newer object (resource versions of a kind are ordered since Kuberne
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flowrun_operator.api.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_operator.api.flowrun import PrefectFlowRun
 from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
-from flowrun_operator.observe.fields import Raw, at, attempt_number, family, label
+from flowrun_operator.observe.fields import Raw, at, attempt_number, family, label, owner_name, owner_uid
 
 # Nobody takes a standby's deleted runs: no more than a burst of them is kept.
 _DELETED = 1000
@@ -43,8 +43,9 @@ class Cache:
         self._deleted: dict[str, Raw] = {}
         # The last report that Prefect has heard, by run uid.
         self.told: dict[str, str] = {}
-        # The newest attempt whose Job or driver was seen, by run uid: both may be deleted before a status tells of it.
-        self.begun: dict[str, int] = {}
+        # The newest attempt whose Job or driver was seen, by namespace and run uid: both may be deleted before a status
+        # tells of it.
+        self.begun: dict[tuple[str, str], int] = {}
 
     def feed(self, kind: str, raw: Raw) -> bool:
         """Store an object; return whether it was news."""
@@ -92,19 +93,30 @@ class Cache:
         if kind == "FlowRun":
             self.flow_runs.pop(uid, None)
             self.told.pop(uid, None)
-            self.begun.pop(uid, None)
-            for where in [w for w in self.problems if w[0] == namespace and w[1].startswith(f"{name}-")]:
+            self.begun.pop((namespace, uid), None)
+            is_its = self._names_of(namespace, name)
+            for where in [w for w in self.problems if w[0] == namespace and is_its(w[1])]:
                 del self.problems[where]
             for jobs in (self.gone_jobs, self.podless_jobs):
-                jobs -= {w for w in jobs if w[0] == namespace and w[1].startswith(f"{name}-")}
+                jobs -= {w for w in jobs if w[0] == namespace and is_its(w[1])}
 
     def _note_begun(self, raw: Raw) -> None:
         run_uid = label(raw, LABEL_RUN_UID)
         if label(raw, LABEL_ROLE) != ROLE_DRIVER or not run_uid or run_uid in self._gone:
             return
-        self.begun[run_uid] = max(attempt_number(raw), self.begun.pop(run_uid, 0))
+        if owner_uid(raw) != run_uid and not owner_name(raw, "Job"):
+            return  # anybody may write such labels (issue 13)
+        where = (at(raw, "metadata", "namespace") or "", run_uid)
+        self.begun[where] = max(attempt_number(raw), self.begun.pop(where, 0))
         while len(self.begun) > _BEGUN:  # of runs deleted while nobody watched
             self.begun.pop(next(iter(self.begun)))
+
+    def _names_of(self, namespace: str, run: str) -> Callable[[str], bool]:
+        """Return what tells the names of a run's children: those of the run `a-1` begin like those of the run `a`."""
+        prefix = f"{run}-"
+        runs = [name for ns, name in self._objects["FlowRun"] if ns == namespace]
+        longer = tuple(f"{name}-" for name in runs if name.startswith(prefix))
+        return lambda child: child.startswith(prefix) and not child.startswith(longer)
 
     def take_deleted(self, namespace: str, name: str) -> list[Raw]:
         """Return the deleted FlowRuns of a name as they were last known, each once."""

@@ -167,7 +167,7 @@ class Reconciler:
             gone_jobs=self._cache.gone_jobs_in(key.namespace),
             podless_jobs=self._cache.podless_jobs_in(key.namespace),
             told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
-            begun=self._cache.begun.get(at(raw, "metadata", "uid"), 0),
+            begun=self._cache.begun.get((key.namespace, at(raw, "metadata", "uid")), 0),
         )
 
     def _decide(self, key: Key, raw: Raw) -> Plan:

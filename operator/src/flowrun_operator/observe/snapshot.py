@@ -32,7 +32,7 @@ from flowrun_operator.model import (
     RunView,
     WorkerFacts,
 )
-from flowrun_operator.observe.fields import Raw, at, attempt_number, condition, label, owner_uid
+from flowrun_operator.observe.fields import Raw, at, attempt_number, condition, label, owner_name, owner_uid
 from flowrun_operator.observe.jobs import job_facts
 from flowrun_operator.observe.pods import pod_facts
 
@@ -107,8 +107,13 @@ def run_view(
         defaults=defaults,
         problems=dict(problems),
         gone_jobs=gone_jobs,
-        # Told by its own label: when a Job is deleted its pod is there for longer.
-        drivers=tuple(pod_facts(p) for p in all_pods if label(p, LABEL_RUN_UID) == (run.metadata.uid or None)),
+        # Told by its own label: when a Job is deleted its pod is there for longer. Only of pods that are of some Job:
+        # anybody may write labels (issue 13).
+        drivers=tuple(
+            pod_facts(p)
+            for p in all_pods
+            if label(p, LABEL_RUN_UID) == (run.metadata.uid or None) and owner_name(p, "Job")
+        ),
         report_job=report,
         report_pod=report_pod,
         told=told,

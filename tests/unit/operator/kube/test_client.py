@@ -2,6 +2,7 @@ import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import aiohttp
 import pytest
 
 from flowrun_operator.kube.client import KubeClient
@@ -100,3 +101,25 @@ async def test_a_lease_is_replaced_under_its_name():
     kube, transport = client()
     await kube.replace(LEASE)
     assert transport.sent[0][:2] == ("PUT", "/apis/coordination.k8s.io/v1/namespaces/ns/leases/n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientPayloadError("half an answer"),
+        ConnectionResetError("gone"),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_F11_whatever_breaks_a_connection_is_an_error_of_the_api_server(error, monkeypatch):
+    kube, transport = client()
+
+    async def broken(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(transport, "call_api", broken)
+    with pytest.raises(ApiError, match="GET /") as raised:
+        await kube.get("Job", "ns", "n")
+    assert raised.value.reason == "Unreachable"

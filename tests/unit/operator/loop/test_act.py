@@ -297,7 +297,29 @@ async def test_explain_keeps_what_the_events_say(stage):
     assert stage.cache.explanations == {"u": Problem("FailedMount", "no config map")}
     stage.api.events = []
     await stage.act(Explain("u"))
+    assert stage.cache.explanations, "it is too early to ask again"
+    stage.now += 3.5
+    await stage.act(Explain("u"))
     assert stage.cache.explanations == {}, "it is over"
+
+
+async def test_events_are_read_ever_more_seldom(stage):
+    asked = []
+    for stage.now in range(200):
+        before = len(stage.api.requests)
+        await stage.act(Explain("u"))
+        asked += [stage.now] * (len(stage.api.requests) - before)
+    assert asked == [0, 3, 9, 21, 45, 93, 153]
+
+
+def fail(error: ApiError) -> None:
+    raise error
+
+
+async def test_events_that_cannot_be_read_hold_up_nothing(stage):
+    stage.api.fault.request = lambda _: fail(ApiError(403, "Forbidden", "no right to list events"))
+    assert await stage.act(Explain("u"))
+    assert stage.cache.explanations == {}
 
 
 LOOK_UP = LookUpFlowRun(1, "http://p/api")

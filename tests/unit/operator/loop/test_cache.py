@@ -91,26 +91,56 @@ def test_problems_are_told_by_namespace(cache):
     assert cache.problems_in("a") == {"x": Problem("One", "")}
 
 
-def of_driver(attempt: int, kind: str = "Job", role: str = "driver") -> dict:
+def of_driver(
+    attempt: int, kind: str = "Job", role: str = "driver", namespace: str = NAMESPACE, *, owned: bool = True
+) -> dict:
     own = {"flowrun.dev/role": role, "flowrun.dev/attempt": str(attempt), "flowrun.dev/run-uid": "run"}
+    owner = {"Job": {"kind": "FlowRun", "name": "etl", "uid": "run"}, "Pod": {"kind": "Job", "name": "j", "uid": "j"}}
     return {
         "kind": kind,
-        "metadata": {"namespace": NAMESPACE, "name": f"etl-{attempt}", "uid": f"j{attempt}", "labels": own},
+        "metadata": {
+            "namespace": namespace,
+            "name": f"etl-{attempt}",
+            "uid": f"j{attempt}",
+            "labels": own,
+            "ownerReferences": [{**owner[kind], "controller": True}] if owned else [],
+        },
     }
 
 
 @pytest.mark.parametrize("kind", ["Job", "Pod"])
 def test_F14_the_newest_attempt_that_was_seen_is_remembered(cache, kind):
-    cache.feed(kind, of_driver(2))
-    cache.feed(kind, of_driver(1))
-    cache.feed("Pod", of_driver(3, role="worker"))
-    cache.forget(kind, of_driver(2))
-    assert cache.begun == {"run": 2}
+    cache.feed(kind, of_driver(2, kind))
+    cache.feed(kind, of_driver(1, kind))
+    cache.feed("Pod", of_driver(3, "Pod", role="worker"))
+    cache.forget(kind, of_driver(2, kind))
+    assert cache.begun == {(NAMESPACE, "run"): 2}
 
 
 def test_F14_an_attempt_of_which_nothing_is_seen_but_its_deletion_is_remembered(cache):
     cache.forget("Job", of_driver(1))
-    assert cache.begun == {"run": 1}
+    assert cache.begun == {(NAMESPACE, "run"): 1}
+
+
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+def test_labels_alone_make_nothing_a_driver_of_a_run(cache, kind):
+    cache.feed(kind, of_driver(2, kind))
+    cache.feed(kind, of_driver(7, kind, owned=False))
+    cache.feed(kind, of_driver(8, kind, namespace="another"))
+    assert cache.begun[NAMESPACE, "run"] == 2
+
+
+def test_the_deletion_of_a_run_spares_what_is_known_of_one_whose_name_begins_alike(cache):
+    for name in ("etl", "etl-daily", "etl-1"):
+        cache.feed("FlowRun", {"metadata": {"namespace": NAMESPACE, "name": name, "uid": name}})
+        cache.problems[NAMESPACE, f"{name}-1-main-w-0"] = Problem("QuotaExceeded", "x")
+        cache.gone_jobs.add((NAMESPACE, f"{name}-2"))
+        cache.podless_jobs.add((NAMESPACE, f"{name}-3"))
+    cache.forget("FlowRun", {"metadata": {"namespace": NAMESPACE, "name": "etl", "uid": "etl"}})
+    # What may be a name of either stays, as one of the run that goes on.
+    assert set(cache.problems_in(NAMESPACE)) == {"etl-daily-1-main-w-0", "etl-1-1-main-w-0", "etl-1-main-w-0"}
+    assert cache.gone_jobs_in(NAMESPACE) == {"etl-daily-2", "etl-1-2"}
+    assert cache.podless_jobs_in(NAMESPACE) == {"etl-daily-3", "etl-1-3"}
 
 
 def test_what_was_seen_of_a_run_is_forgotten_with_it(cache):
