@@ -197,5 +197,6 @@ def _sendable(state: State[Any]) -> State[Any]:
     except Exception as error:
         original = state.message or "The task failed"
         data = RemoteTaskError(f"{original} (the exception itself can't travel: {error})")
-        return state.model_copy(update={"data": data})
+        # With its time: Prefect's `model_copy` puts a marker of pydantic's in that place (seen in 3.8.8).
+        return state.model_copy(update={"data": data, "timestamp": state.timestamp})
     return state
