@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, PrefectWrappedFuture
+from prefect.results import ResultRecord  # type: ignore[attr-defined] # its home has moved, this name has stayed
 from prefect.states import Completed, Crashed
 
 from prefect_flowrun.engines.base import EngineFuture
@@ -88,10 +89,12 @@ class ClusterFuture(PrefectWrappedFuture[R, EngineFuture]):
             _raise_if_suspended()
             raise TimeoutError(f"Task run {self.task_run_id} did not complete within {timeout} seconds")
         _raise_if_suspended()
+        state = self._load()
+        if state.is_completed() and isinstance(state.data, ResultRecord):
+            # What `State.result` would return, without its way through a thread of Prefect's: 0.2 ms of CPU.
+            return cast("R", state.data.result)
         # _sync is not in the typed signature, but every stock future passes it.
-        value: R = self._load().result(  # type: ignore[call-overload]
-            raise_on_failure=raise_on_failure, _sync=True
-        )
+        value: R = state.result(raise_on_failure=raise_on_failure, _sync=True)  # type: ignore[call-overload]
         return value
 
     def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:

@@ -21,8 +21,9 @@ from distributed.protocol import to_serialize
 from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
-from prefect_flowrun.engines.dask import entry, task_thread
-from prefect_flowrun.engines.dask import scheduler_plugin as memory
+from prefect_flowrun.engines.dask import entry, names, task_thread
+from prefect_flowrun.engines.dask.notices import notices_of
+from prefect_flowrun.engines.dask.scheduler_plugin import FlowRunMemory, NotOfferedError
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
 from prefect_flowrun.wire.outcomes import Brief, PackedState, opened
 from prefect_flowrun.wire.versions import VersionMismatchError
@@ -42,7 +43,6 @@ ANSWER_TIMEOUT_S = 60.0
 # An end that nobody has told of, such as that of a client which was closed, is seen this late.
 LOOK_S = 1.0
 WAIT_PAUSE_S = 0.02
-OUTCOMES_AT_ONCE = 200
 
 # What its calls raise when the scheduler has gone or is silent, when the client was closed, when somebody else has
 # cancelled: by no rule which of them. ClosedClientError is newer than the oldest distributed that we take.
@@ -67,7 +67,7 @@ class DaskFuture:
         self._let_go = False
         self._told: threading.Event | None = None
         self.small_outcome: bytes | None = None
-        """Pickled, if it came along with another's."""
+        """Pickled, if the scheduler has sent it."""
 
     @property
     def future(self) -> distributed.Future:
@@ -97,8 +97,6 @@ class DaskFuture:
 
     def result(self) -> Any:
         """See `EngineFuture.result`."""
-        if self.small_outcome is None:
-            self._engine.fetch_small_outcomes(self)
         if self.small_outcome is not None:
             return PackedState.of_small(self.small_outcome).open()
         return opened(self._future.result())
@@ -135,7 +133,6 @@ class DaskFuture:
         def done(_: distributed.Future) -> None:
             if self._told is not None:
                 self._told.set()
-            self._engine.note_end(self)
             fn()
 
         self._future.add_done_callback(done)
@@ -177,10 +174,9 @@ class DaskEngine:
         self._on_worker = on_worker
         self._closed = False
         self._startup_failure: str | None = None
-        self._ended: weakref.WeakValueDictionary[str, DaskFuture] = weakref.WeakValueDictionary()
         if not on_worker:  # or the driver has done so
-            client.register_plugin(memory.FlowRunMemory(), name=memory.NAME)
-        self._given_up = _given_up_tasks(client)
+            client.register_plugin(FlowRunMemory(), name=names.NAME)
+        self._notices = notices_of(client)
 
     @property
     def client(self) -> distributed.Client:
@@ -236,7 +232,7 @@ class DaskEngine:
         name, connection = uuid4().hex, self._client.scheduler_comm
         message = {"parcel": name, "data": to_serialize(data), "owner": self._client.id}
         with self._reachable(f"take {len(data)} bytes"):
-            self._client.sync(self._ask, memory.PUT, **message, callback_timeout=PUT_TIMEOUT_S)
+            self._client.sync(self._ask, names.PUT, **message, callback_timeout=PUT_TIMEOUT_S)
         parcel = Parcel(name, connection)
         weakref.finalize(parcel, _drop, weakref.ref(self._client), name)
         return parcel
@@ -260,7 +256,9 @@ class DaskEngine:
                 pure=False,
                 **_placement(call.needs),
             )
-        return DaskFuture(self, future)
+        submitted = DaskFuture(self, future)
+        self._notices.watch(submitted)
+        return submitted
 
     def given_up(self, key: str) -> str | None:
         """Return why the worker's side did not start a task again, once; None if it did.
@@ -268,7 +266,7 @@ class DaskEngine:
         Args:
             key: of a task that has ended.
         """
-        return self._given_up.pop(key, None)
+        return self._notices.given_up(key)
 
     async def _ask(self, what: str, **arguments: Any) -> Any:
         if self._client.scheduler is None:
@@ -282,33 +280,6 @@ class DaskEngine:
         except UNREACHABLE as error:
             message = f"The Dask scheduler did not {what}: {type(error).__name__}: {error}"
             raise ConnectionError(message) from error
-
-    def note_end(self, future: DaskFuture) -> None:
-        """Take note that the outcome of a task could be fetched.
-
-        Args:
-            future: has ended.
-        """
-        self._ended[future.future.key] = future
-
-    def fetch_small_outcomes(self, wanted: DaskFuture) -> None:
-        """Fetch an outcome, if it is small, and with it others of tasks that have ended: they will be asked for too.
-
-        Args:
-            wanted: has ended.
-        """
-        batch = {wanted.future.key: wanted}
-        while len(batch) < OUTCOMES_AT_ONCE:
-            try:
-                key, future = self._ended.popitem()
-            except KeyError:
-                break
-            batch[key] = future
-        # Without an answer Dask's own way is left.
-        with contextlib.suppress(*UNREACHABLE):
-            answers = self._client.sync(self._ask, memory.OUTCOMES, keys=list(batch), callback_timeout=ANSWER_TIMEOUT_S)
-            for key, outcome in answers.items():
-                batch[key].small_outcome = outcome
 
     def wait(self, futures: Sequence[EngineFuture], timeout: float | None) -> int:
         """See `Engine.wait`."""
@@ -378,7 +349,7 @@ class DaskEngine:
     def briefs(self, keys: Collection[str]) -> dict[str, Brief]:
         """See `Engine.briefs`."""
         with contextlib.suppress(*UNREACHABLE):
-            found = self._client.sync(self._ask, memory.BRIEFS, keys=list(keys), callback_timeout=ANSWER_TIMEOUT_S)
+            found = self._client.sync(self._ask, names.BRIEFS, keys=list(keys), callback_timeout=ANSWER_TIMEOUT_S)
             return {key: Brief(*brief) for key, brief in found.items()}
         return {}
 
@@ -397,12 +368,12 @@ class DaskEngine:
         if isinstance(error, _NO_WORKER):
             self._startup_failure = f"No Dask worker could take the task within the start-up time. {error}"
             return self._startup_failure
-        if isinstance(error, (VersionMismatchError, memory.NotOfferedError)):
+        if isinstance(error, (VersionMismatchError, NotOfferedError)):
             return str(error)
         if isinstance(error, KilledWorker):
             return (
                 "Workers ended one after the other while they received the task and what it depends on, before it "
-                f"could begin; most likely that is too large for their memory. {error}"
+                f"could begin; most likely that is too large for their names. {error}"
             )
         if isinstance(error, FutureCancelledError):
             return f"The task was cancelled on the Dask cluster: {error}"
@@ -421,22 +392,11 @@ class DaskEngine:
                 self._local_cluster.close()
 
 
-_given_up: weakref.WeakKeyDictionary[distributed.Client, dict[str, str]] = weakref.WeakKeyDictionary()
-
-
-def _given_up_tasks(client: distributed.Client) -> dict[str, str]:
-    """Return the messages of tasks that were not started again, by their keys; one dict for all engines of a client."""
-    if (known := _given_up.get(client)) is None:
-        known = _given_up[client] = {}
-        client.subscribe_topic(memory.GIVEN_UP, lambda event: known.update({event[1]["key"]: event[1]["message"]}))
-    return known
-
-
 def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:
     client = client_of()
     # From whatever thread the last holder went in; the client's messages belong to its loop.
     if client is not None and client.status == "running":
-        client.loop.add_callback(client._send_to_scheduler, {"op": memory.DROP, "parcel": parcel})
+        client.loop.add_callback(client._send_to_scheduler, {"op": names.DROP, "parcel": parcel})
 
 
 def _placement(needs: Needs | None) -> dict[str, Any]:

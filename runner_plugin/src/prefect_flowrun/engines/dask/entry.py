@@ -7,6 +7,7 @@ or more during which it answers nobody.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import distributed
 from distributed.utils import sync
 
-from prefect_flowrun.engines.dask import scheduler_plugin as memory
+from prefect_flowrun.engines.dask import names
+from prefect_flowrun.engines.dask.worker_plugin import was_lost
 from prefect_flowrun.wire.outcomes import PackedState, pack
 
 if TYPE_CHECKING:
@@ -32,26 +34,29 @@ class DaskStart:
     def __init__(self, worker: distributed.Worker, key: str) -> None:
         self._worker = worker
         self._key = key
-        self._again = memory.was_lost(worker, key)
-        # Asked now and waited for later: versions are compared meanwhile. An answer is a third of what it costs, and
-        # known beforehand where no worker was lost; that the scheduler is told is waited for all the same.
-        counting = getattr(worker.scheduler, memory.START)(key=key, reply=self._again)
-        self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
+        self._plugin = worker.plugins[names.NAME]
+        self._counted: concurrent.futures.Future[Any] | None = None
+        if was_lost(worker.state.tasks.get(key)):
+            # Asked now and waited for later: versions are compared meanwhile.
+            counting = getattr(worker.scheduler, names.START)(key=key)
+            self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
 
     @property
     def number(self) -> int:
-        """See `Start.number`."""
-        counted = self._counted.result()
-        return int(counted[0]) if self._again else 1
+        """See `Start.number`. Where no worker was lost it is known beforehand; that it is told is waited for."""
+        if self._counted is None:
+            self._plugin.wait_until_told(self._key)
+            return 1
+        return int(self._counted.result()[0])
 
     @property
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
-        counted = self._counted.result()
-        return PackedState.of_small(counted[1]) if self._again and counted[1] is not None else None
+        known = None if self._counted is None else self._counted.result()[1]
+        return None if known is None else PackedState.of_small(known)
 
     def finish(self, outcome: Any, given_up: str | None) -> None:
-        """Tell the scheduler how it has ended, before Dask says that it has, which it does by the same road.
+        """Tell the scheduler how it has ended.
 
         Args:
             outcome: packed, unless it can't be. A small one is kept in case this worker is lost.
@@ -59,11 +64,11 @@ class DaskStart:
         """
         if isinstance(outcome, PackedState):
             small = outcome.small(_KEPT_OUTCOME_BYTES)
-            message = {"op": memory.FINISH, "key": self._key, "outcome": small, "brief": outcome.brief}
-            self._worker.loop.add_callback(self._worker.batched_send, message)
+            message = {"op": names.FINISH, "key": self._key, "outcome": small, "brief": outcome.brief}
+            self._plugin.tell_end(self._key, message)
         if given_up is not None:
             event = {"key": self._key, "message": given_up}
-            self._worker.loop.add_callback(self._worker.log_event, memory.GIVEN_UP, event)
+            self._worker.loop.add_callback(self._worker.log_event, names.GIVEN_UP, event)
 
 
 def run_task(key: str, payload: bytes, parcels: Sequence[Any], *states: Any) -> Any:
@@ -111,7 +116,7 @@ def worker_versions() -> Versions:
 
 
 def _open(worker: distributed.Worker, parcel: str) -> bytes:
-    ask = getattr(worker.scheduler, memory.GET)
+    ask = getattr(worker.scheduler, names.GET)
     answer: dict[str, bytes] = sync(worker.loop, ask, parcel=parcel, callback_timeout=OPEN_TIMEOUT_S)
     if "data" not in answer:
         raise LookupError("Bytes that the task needs are no longer on the cluster: whoever had put them there has gone")

@@ -6,7 +6,7 @@
   count begins anew with each start, and what has been lost without one is forgiven unless its inputs are so large that
   they may have been the end of the worker.
 - Outcomes: small results of tasks that have ended. Dask would run a finished task again if its result is lost; and the
-  driver gets many of them with one question, where Dask would ask each worker for each.
+  driver is sent them with the news of their end, where Dask would have it ask each worker for each.
 - Briefs: how tasks have ended, for a while after everybody has forgotten them: if Prefect does not know by then, it is
   told.
 
@@ -23,19 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from dask.sizeof import sizeof
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.protocol.pickle import dumps
+
+from prefect_flowrun.engines.dask import names
+from prefect_flowrun.engines.dask.worker_plugin import StartsAndEnds
 
 if TYPE_CHECKING:
-    from distributed import Worker
     from distributed.scheduler import Scheduler, TaskState
 
-NAME = "flowrun"
-PUT, GET, START = "flowrun_put", "flowrun_get", "flowrun_start"
-OUTCOMES, BRIEFS = "flowrun_outcomes", "flowrun_briefs"
-DROP, FINISH = "flowrun-drop", "flowrun-finish"
-# Topic of the events by which a client learns of tasks that were not started again.
-GIVEN_UP = "flowrun-given-up"
-# Annotation of a task whose worker was lost with it: the next one asks what is known of it.
-LOST = "flowrun-lost"
 # To receive so little is the end of no worker.
 HARMLESS_BYTES = 2**20
 # Of the last tasks, whose futures may have gone: 300 bytes each.
@@ -77,9 +72,13 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         """
         self._scheduler = scheduler
         scheduler.handlers.update(
-            {PUT: self._put, GET: self._get, START: self._start, OUTCOMES: self._get_outcomes, BRIEFS: self._get_briefs}
+            {names.PUT: self._put, names.GET: self._get, names.START: self._start, names.BRIEFS: self._get_briefs}
         )
-        scheduler.stream_handlers.update({DROP: self._drop, FINISH: self._finish})
+        scheduler.stream_handlers.update(
+            {names.DROP: self._drop, names.STARTED: self._note_start, names.FINISH: self._finish}
+        )
+        # Also to workers that are there already, and before they get a task.
+        await scheduler.register_worker_plugin(None, dumps(StartsAndEnds()), name=names.NAME, idempotent=True)
 
     def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
         """Forget what was kept for a task that the scheduler forgets; forgive one that was only lost with others.
@@ -147,13 +146,14 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         return {"data": self._parcels[parcel][1]} if parcel in self._parcels else {}
 
     def _start(self, key: str) -> tuple[int, bytes | None]:
-        self._starts[key] = self._starts.get(key, 0) + 1
+        count = self._starts.get(key, 0) + 1
         if self._scheduler is not None and (task := self._scheduler.tasks.get(key)) is not None:
             task.suspicious = 0
-        return self._starts[key], self._outcomes.get(key)
+            self._starts[key] = count
+        return count, self._outcomes.get(key)
 
-    def _get_outcomes(self, keys: list[str]) -> dict[str, bytes]:
-        return {key: self._outcomes[key] for key in keys if key in self._outcomes}
+    def _note_start(self, key: str, **_: Any) -> None:
+        self._start(key)
 
     def _drop(self, parcel: str, **_: Any) -> None:
         self._parcels.pop(parcel, None)
@@ -161,7 +161,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _note_loss(self, key: Any) -> None:
         task = self._scheduler.tasks.get(key) if self._scheduler is not None else None
         if task is not None and _is_ours(task):
-            task.annotations = {**(task.annotations or {}), LOST: True}
+            task.annotations = {**(task.annotations or {}), names.LOST: True}
 
     def _forgive_if_harmless(self, key: str) -> None:
         task = self._scheduler.tasks[key] if self._scheduler is not None else None
@@ -172,10 +172,13 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
             task.suspicious = 0
 
     def _finish(self, key: str, outcome: bytes | None, brief: Any, **_: Any) -> None:
-        if key not in self._starts:
+        task = self._scheduler.tasks.get(key) if self._scheduler is not None else None
+        if task is None or self._scheduler is None:
             return
         if outcome is not None:
             self._outcomes[key] = outcome
+            # To those who hold a future of it, and before Dask says that it has ended: by the same road.
+            self._scheduler.report({"op": names.OUTCOME, "key": key, "outcome": outcome}, ts=task)
         self._briefs[key] = brief
         if len(self._briefs) > KEPT_BRIEFS:
             self._briefs.popitem(last=False)
@@ -184,21 +187,10 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         return {key: self._briefs[key] for key in keys if self._briefs.get(key)}
 
 
-def was_lost(worker: Worker, key: str) -> bool:
-    """Return whether a worker was lost that had this task, or its result.
-
-    Args:
-        worker: has the task now.
-        key: of the task.
-    """
-    task = worker.state.tasks.get(key)
-    return task is None or LOST in (task.annotations or {})
-
-
 def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {amount:g}" for name, amount in sorted(resources.items())) or "nothing"
 
 
 def _is_ours(task: TaskState) -> bool:
     function = getattr(task.run_spec, "func", None)
-    return getattr(function, "__module__", None) == "prefect_flowrun.engines.dask.entry"
+    return getattr(function, "__module__", None) == names.ENTRY

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect_flowrun.engines.dask.scheduler_plugin import NAME, FlowRunMemory
+from prefect_flowrun.engines.dask.names import NAME
+from prefect_flowrun.engines.dask.scheduler_plugin import FlowRunMemory
 from prefect_flowrun.source import import_path
 
 

@@ -9,13 +9,15 @@ import uuid
 import dask
 import distributed
 import pytest
+from prefect.states import Completed
 from stand_in import until
 
 from prefect_flowrun.engines.base import Call
-from prefect_flowrun.engines.dask import entry, scheduler_plugin
+from prefect_flowrun.engines.dask import entry, names
 from prefect_flowrun.engines.dask.engine import DaskEngine
 from prefect_flowrun.engines.dask.settings import SCHEDULER_CONFIG
 from prefect_flowrun.engines.needs import Needs
+from prefect_flowrun.wire.outcomes import pack
 
 WAIT_S = 120
 LARGE = b"l" * (9 * 2**20)
@@ -109,7 +111,7 @@ def test_bytes_are_on_the_cluster_before_there_is_a_worker_and_outlive_every_wor
 
 
 def test_bytes_that_nobody_holds_are_dropped(engine, cluster):
-    plugin = cluster.scheduler.plugins[scheduler_plugin.NAME]
+    plugin = cluster.scheduler.plugins[names.NAME]
     parcel = engine.put(b"some")
     assert list(plugin._parcels) == [parcel.name]
     del parcel
@@ -117,7 +119,7 @@ def test_bytes_that_nobody_holds_are_dropped(engine, cluster):
 
 
 def test_bytes_of_a_client_that_went_without_a_farewell_are_dropped(engine, cluster):
-    plugin = cluster.scheduler.plugins[scheduler_plugin.NAME]
+    plugin = cluster.scheduler.plugins[names.NAME]
     other = DaskEngine(distributed.Client(cluster, set_as_default=False))
     held = other.put(b"some")
     kept = engine.put(b"more")
@@ -152,3 +154,22 @@ def test_a_task_that_never_began_is_forgiven_for_a_lost_worker_unless_it_brings_
     cluster.sync(cluster.scheduler.remove_worker, address=address, stimulus_id="test")
     gate.set()
     assert cluster.scheduler.tasks[key].suspicious == lost
+
+
+# What comes with the news of an end
+
+
+def test_a_small_outcome_comes_unasked_whether_or_not_the_start_was_told_first(engine, cluster):
+    future, other = engine.submit(call()), engine.submit(call())
+    finish = cluster.scheduler.stream_handlers[names.FINISH]
+    for each in (future, other):
+        until(lambda key=each.key: key in cluster.scheduler.tasks)
+    outcome = pack(Completed(data=3), share_memory=True).small(2**14)
+    cluster.sync(_call, finish, key=future.key, outcome=outcome, brief=None, worker="tcp://10.0.0.1:1")
+    until(lambda: future.small_outcome is not None)
+    assert future.result().data == 3
+    assert other.small_outcome is None
+
+
+async def _call(function, **arguments):
+    function(**arguments)
