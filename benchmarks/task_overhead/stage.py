@@ -136,7 +136,8 @@ class Stage:
         env = {**self.env, **self.server_settings, "PREFECT_HOME": str(self.folder / "server")}
         url = httpx.URL(env.pop("PREFECT_API_URL"))
         log = self.folder / "server.log"
-        command = ["prefect", "server", "start", "--host", url.host, "--port", str(url.port), "--no-ui"]
+        start = ["prefect_flowrun.bundled_server"] if self.server_settings else ["prefect", "server", "start"]
+        command = [*start, "--host", url.host, "--port", str(url.port), "--no-ui"]
         process = self.server_process.enter_context(child([sys.executable, "-m", *command], env, log, self.folder))
         self.groups["server"] = {"server": [process.pid]}
         wait_until(self.server.healthy, process, log, START_S)

@@ -127,8 +127,8 @@ class PrefectServer:
 
 
 @contextlib.contextmanager
-def running_server(home: Path) -> Iterator[PrefectServer]:
-    """Start a server whose data is in `home`, and stop it at the end."""
+def running_server(home: Path, *start: str) -> Iterator[PrefectServer]:
+    """Start a server whose data is in `home`, and stop it at the end; `start`: module and arguments that do so."""
     port = free_port()
     env = {
         **os.environ,
@@ -138,7 +138,8 @@ def running_server(home: Path) -> Iterator[PrefectServer]:
         # recorder: it writes every event at once, cuts the interval down to whole seconds, and turns busily at zero.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    start = start or ("prefect", "server", "start")
+    command = [sys.executable, "-m", *start, "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen([*command, "--no-ui"], env=env, stdout=log, stderr=log)
     server = PrefectServer(f"http://127.0.0.1:{port}/api", process)

@@ -24,6 +24,7 @@ from prefect_flowrun.driver import cancelled_not_crashed
 from prefect_flowrun.driver.final_state_limit import EndLimit
 from prefect_flowrun.records import flow_run as records
 from prefect_flowrun.runner import connections
+from prefect_flowrun.worker.garbage import pass_over_imports
 from prefect_flowrun.worker.log_prints import share_prints
 
 # What Prefect's engine writes before the validation error.
@@ -59,6 +60,7 @@ def execute(
     Raises:
         BaseException: what ends the process, e.g. Prefect's TerminationSignal on SIGTERM.
     """
+    pass_over_imports()
     _leave_heartbeats_behind()
     share_prints()
     cancelled_not_crashed.tell_cancellations_from_crashes(was_cancelled)

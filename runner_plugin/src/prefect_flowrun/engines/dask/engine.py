@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import socket
-import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,10 +21,11 @@ from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from prefect_flowrun.engines.base import TIMEOUTS, Call, EngineFuture
 from prefect_flowrun.engines.dask import entry, names, task_thread
+from prefect_flowrun.engines.dask.future import DaskFuture
 from prefect_flowrun.engines.dask.notices import notices_of
 from prefect_flowrun.engines.dask.scheduler_plugin import FlowRunMemory, NotOfferedError
 from prefect_flowrun.engines.dask.settings import LOCAL_CONFIG, SCHEDULER_CONFIG
-from prefect_flowrun.wire.outcomes import Brief, PackedState, opened
+from prefect_flowrun.wire.outcomes import Brief
 from prefect_flowrun.wire.versions import VersionMismatchError
 from prefect_flowrun.worker import running
 from prefect_flowrun.worker.drain import flush_process
@@ -40,8 +40,6 @@ CLOSE_TIMEOUT_S = 1.0
 # However slow the network is. A scheduler that has gone is noticed at once.
 PUT_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
-# An end that nobody has told of, such as that of a client which was closed, is seen this late.
-LOOK_S = 1.0
 WAIT_PAUSE_S = 0.02
 
 # What its calls raise when the scheduler has gone or is silent, when the client was closed, when somebody else has
@@ -54,88 +52,6 @@ UNREACHABLE: tuple[type[BaseException], ...] = (
 _NO_WORKER: tuple[type[BaseException], ...] = tuple(
     error for error in (NoValidWorkerError, getattr(distributed.scheduler, "NoWorkerError", None)) if error
 )
-
-
-class DaskFuture:
-    """A `distributed.Future` behind the engine's Protocol."""
-
-    __slots__ = ("__weakref__", "_engine", "_future", "_let_go", "_told", "small_outcome")
-
-    def __init__(self, engine: DaskEngine, future: distributed.Future) -> None:
-        self._engine = engine
-        self._future = future
-        self._let_go = False
-        self._told: threading.Event | None = None
-        self.small_outcome: bytes | None = None
-        """Pickled, if the scheduler has sent it."""
-
-    @property
-    def future(self) -> distributed.Future:
-        """Dask's own."""
-        return self._future
-
-    @property
-    def key(self) -> str:
-        """Of the task in Dask, as in its dashboard: begins with the task's name."""
-        return str(self._future.key)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """See `EngineFuture.wait`."""
-        if self.done():
-            return True
-        if self._engine.on_worker:
-            return self._engine.wait([self], timeout) == 0
-        # Not Dask's wait(): flows ask their futures one by one, and each question would go to its loop and back.
-        self._told = told = threading.Event()
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.done():
-            left = LOOK_S if deadline is None else min(LOOK_S, deadline - time.monotonic())
-            if left <= 0:
-                return False
-            told.wait(left)
-        return True
-
-    def result(self) -> Any:
-        """See `EngineFuture.result`."""
-        if self.small_outcome is not None:
-            return PackedState.of_small(self.small_outcome).open()
-        return opened(self._future.result())
-
-    def let_go(self) -> bool:
-        """See `EngineFuture.let_go`."""
-        if self.small_outcome is None:
-            return False
-        self.small_outcome = None
-        self._let_go = True
-        self._future.release()
-        return True
-
-    def done(self) -> bool:
-        """See `EngineFuture.done`."""
-        return self._let_go or cast("bool", self._future.done())
-
-    def failure(self) -> BaseException | None:
-        """See `EngineFuture.failure`."""
-        if self._let_go or self._future.status == "finished":
-            return None
-        if self._future.cancelled():
-            message = "the cluster or the flow has given it up"
-            return cast("BaseException", FutureCancelledError(str(self._future.key), message))
-        return cast("BaseException", self._future.exception())
-
-    def given_up(self) -> str | None:
-        """See `EngineFuture.given_up`."""
-        return self._engine.given_up(self._future.key)
-
-    def add_done_callback(self, fn: Callable[[], Any]) -> None:
-        """See `EngineFuture.add_done_callback`."""
-
-        def done(_: distributed.Future) -> None:
-            if self._told is not None:
-                self._told.set()
-            fn()
-
-        self._future.add_done_callback(done)
 
 
 class Parcel:

@@ -40,14 +40,16 @@ class DaskStart:
             # Asked now and waited for later: versions are compared meanwhile.
             counting = getattr(worker.scheduler, names.START)(key=key)
             self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
+        else:
+            self._told = self._plugin.start_told(key)
 
     @property
     def number(self) -> int:
         """See `Start.number`. Where no worker was lost it is known beforehand; that it is told is waited for."""
-        if self._counted is None:
-            self._plugin.wait_until_told(self._key)
-            return 1
-        return int(self._counted.result()[0])
+        if self._counted is not None:
+            return int(self._counted.result()[0])
+        self._told.wait()
+        return 1
 
     @property
     def outcome(self) -> Any | None:

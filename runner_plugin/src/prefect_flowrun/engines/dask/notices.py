@@ -10,7 +10,7 @@ from prefect_flowrun.engines.dask import names
 if TYPE_CHECKING:
     import distributed
 
-    from prefect_flowrun.engines.dask.engine import DaskFuture
+    from prefect_flowrun.engines.dask.future import DaskFuture
 
 
 class Notices:

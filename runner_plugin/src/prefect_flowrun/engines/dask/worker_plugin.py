@@ -57,13 +57,13 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
         elif (message := self._ends.pop(key, None)) is not None:
             self._worker.batched_send(message)
 
-    def wait_until_told(self, key: str) -> None:
-        """Wait until the start of a task is on its way to the scheduler, whatever becomes of this process then.
+    def start_told(self, key: str) -> threading.Event:
+        """Return what is set when the start of a task is on its way to the scheduler, whatever becomes of this process.
 
         Args:
-            key: of a task that begins in this thread, and that no worker was lost with.
+            key: of a task that begins in this thread, and that no worker was lost with. Asked for once.
         """
-        self._starts.pop(key).wait()
+        return self._starts.pop(key)
 
     def tell_end(self, key: str, message: dict[str, Any]) -> None:
         """Tell how a task has ended, when Dask tells that it has.
