@@ -25,7 +25,7 @@ from prefect_flowrun.wire.envelope import Envelope
 from prefect_flowrun.wire.packer import LARGE_BYTES, Packer
 from prefect_flowrun.wire.resolved_futures import ArrivedFuture
 from prefect_flowrun.wire.shared_blobs import Shelf
-from prefect_flowrun.worker import run_task
+from prefect_flowrun.worker import garbage, run_task
 
 
 @dataclass
@@ -225,7 +225,7 @@ def test_a_worker_that_does_not_fit_is_refused_before_anything_is_unpickled(engi
 
 
 def test_the_garbage_collector_passes_over_what_a_worker_has_imported(api, engine, packer):
-    run_task._leave_imports_to_stay.cache_clear()
+    garbage.pass_over_imports.cache_clear()
     gc.unfreeze()
     for _ in range(2):
         assert run(engine, pack(packer, same, value=1)).result() == 1
