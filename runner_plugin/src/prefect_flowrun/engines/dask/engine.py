@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 PORT_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 1.0
+# Of a cluster on this machine. Dask waits for ever for a worker process that was ending while it was started anew.
+CLOSE_LOCAL_TIMEOUT_S = 15.0
 # However slow the network is. A scheduler that has gone is noticed at once.
 PUT_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 60.0
@@ -289,7 +291,7 @@ class DaskEngine:
         if isinstance(error, KilledWorker):
             return (
                 "Workers ended one after the other while they received the task and what it depends on, before it "
-                f"could begin; most likely that is too large for their names. {error}"
+                f"could begin; most likely that is too large for their memory. {error}"
             )
         if isinstance(error, FutureCancelledError):
             return f"The task was cancelled on the Dask cluster: {error}"
@@ -305,7 +307,7 @@ class DaskEngine:
             self._client.close(timeout=CLOSE_TIMEOUT_S)
         if self._local_cluster is not None:
             with contextlib.suppress(*UNREACHABLE):
-                self._local_cluster.close()
+                self._local_cluster.close(timeout=CLOSE_LOCAL_TIMEOUT_S)
 
 
 def _drop(client_of: weakref.ref[distributed.Client], parcel: str) -> None:

@@ -7,7 +7,6 @@ or more during which it answers nobody.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,13 @@ import distributed
 from distributed.utils import sync
 
 from prefect_flowrun.engines.dask import names
-from prefect_flowrun.engines.dask.worker_plugin import was_lost
 from prefect_flowrun.wire.outcomes import PackedState, pack
 
 if TYPE_CHECKING:
     from prefect_flowrun.wire.versions import Versions
 
-# What is kept of a finished task in case its worker is lost; enough for a state without much of a result.
+# What the scheduler keeps of a finished task in case its worker is lost, and sends to those who hold its future; enough
+# for a state without much of a result.
 _KEPT_OUTCOME_BYTES = 16 * 2**10
 # However slow the network is. A scheduler that has gone is noticed at once.
 OPEN_TIMEOUT_S = 600.0
@@ -35,18 +34,16 @@ class DaskStart:
         self._worker = worker
         self._key = key
         self._plugin = worker.plugins[names.NAME]
-        self._counted: concurrent.futures.Future[Any] | None = None
-        if was_lost(worker.state.tasks.get(key)):
+        self._told = self._plugin.start_told(key)
+        if self._told is None:
             # Asked now and waited for later: versions are compared meanwhile.
             counting = getattr(worker.scheduler, names.START)(key=key)
             self._counted = asyncio.run_coroutine_threadsafe(counting, worker.loop.asyncio_loop)
-        else:
-            self._told = self._plugin.start_told(key)
 
     @property
     def number(self) -> int:
         """See `Start.number`. Where no worker was lost it is known beforehand; that it is told is waited for."""
-        if self._counted is not None:
+        if self._told is None:
             return int(self._counted.result()[0])
         self._told.wait()
         return 1
@@ -54,7 +51,7 @@ class DaskStart:
     @property
     def outcome(self) -> Any | None:
         """See `Start.outcome`."""
-        known = None if self._counted is None else self._counted.result()[1]
+        known = self._counted.result()[1] if self._told is None else None
         return None if known is None else PackedState.of_small(known)
 
     def finish(self, outcome: Any, given_up: str | None) -> None:

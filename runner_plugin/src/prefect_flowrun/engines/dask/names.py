@@ -1,4 +1,8 @@
-"""Names by which our sides of a Dask cluster know each other: client, scheduler and workers."""
+"""Names by which our sides of a Dask cluster know each other, client, scheduler and workers, and our tasks."""
+
+from __future__ import annotations
+
+from typing import Any
 
 NAME = "flowrun"
 """Of our plugins."""
@@ -15,3 +19,12 @@ DROP, STARTED, FINISH = "flowrun-drop", "flowrun-started", "flowrun-finish"
 OUTCOME = "flowrun-outcome"
 GIVEN_UP = "flowrun-given-up"
 """Topic of events, by which a client learns of tasks that were not started again."""
+
+
+def is_ours(task: Any) -> bool:
+    """Tell a task of ours from what flows compute by Dask's own means.
+
+    Args:
+        task: as the scheduler or a worker knows it.
+    """
+    return getattr(getattr(task.run_spec, "func", None), "__module__", None) == ENTRY

@@ -75,7 +75,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
             {names.PUT: self._put, names.GET: self._get, names.START: self._start, names.BRIEFS: self._get_briefs}
         )
         scheduler.stream_handlers.update(
-            {names.DROP: self._drop, names.STARTED: self._note_start, names.FINISH: self._finish}
+            {names.DROP: self._drop, names.STARTED: self._start, names.FINISH: self._finish}
         )
         # Also to workers that are there already, and before they get a task.
         await scheduler.register_worker_plugin(None, dumps(StartsAndEnds()), name=names.NAME, idempotent=True)
@@ -145,34 +145,31 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _get(self, parcel: str) -> dict[str, Any]:
         return {"data": self._parcels[parcel][1]} if parcel in self._parcels else {}
 
-    def _start(self, key: str) -> tuple[int, bytes | None]:
+    def _start(self, key: str, **_: Any) -> tuple[int, bytes | None]:
         count = self._starts.get(key, 0) + 1
-        if self._scheduler is not None and (task := self._scheduler.tasks.get(key)) is not None:
+        if (task := self._task(key)) is not None:
             task.suspicious = 0
             self._starts[key] = count
         return count, self._outcomes.get(key)
-
-    def _note_start(self, key: str, **_: Any) -> None:
-        self._start(key)
 
     def _drop(self, parcel: str, **_: Any) -> None:
         self._parcels.pop(parcel, None)
 
     def _note_loss(self, key: Any) -> None:
-        task = self._scheduler.tasks.get(key) if self._scheduler is not None else None
-        if task is not None and _is_ours(task):
+        task = self._task(key)
+        if task is not None and names.is_ours(task):
             task.annotations = {**(task.annotations or {}), names.LOST: True}
 
     def _forgive_if_harmless(self, key: str) -> None:
-        task = self._scheduler.tasks[key] if self._scheduler is not None else None
-        if task is None or not _is_ours(task):
+        task = self._task(key)
+        if task is None or not names.is_ours(task):
             return
         inputs = sum(dependency.get_nbytes() for dependency in task.dependencies)
         if inputs + sizeof(task.run_spec) < HARMLESS_BYTES:
             task.suspicious = 0
 
     def _finish(self, key: str, outcome: bytes | None, brief: Any, **_: Any) -> None:
-        task = self._scheduler.tasks.get(key) if self._scheduler is not None else None
+        task = self._task(key)
         if task is None or self._scheduler is None:
             return
         if outcome is not None:
@@ -183,14 +180,12 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if len(self._briefs) > KEPT_BRIEFS:
             self._briefs.popitem(last=False)
 
+    def _task(self, key: Any) -> TaskState | None:
+        return self._scheduler.tasks.get(key) if self._scheduler is not None else None
+
     def _get_briefs(self, keys: list[str]) -> dict[str, Any]:
         return {key: self._briefs[key] for key in keys if self._briefs.get(key)}
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {amount:g}" for name, amount in sorted(resources.items())) or "nothing"
-
-
-def _is_ours(task: TaskState) -> bool:
-    function = getattr(task.run_spec, "func", None)
-    return getattr(function, "__module__", None) == names.ENTRY

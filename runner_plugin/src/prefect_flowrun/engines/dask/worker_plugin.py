@@ -17,7 +17,6 @@ from prefect_flowrun.engines.dask import names
 
 if TYPE_CHECKING:
     from distributed import Worker
-    from distributed.worker_state_machine import TaskState
 
 _QUEUED = ("ready", "constrained")
 # Between looks whether a batch has left; Dask sends one each 2 ms at most.
@@ -41,9 +40,6 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
         """
         self._worker = worker
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return StartsAndEnds, ()
-
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         """Tell what there is to tell of a task; called by the worker, before it tells of the same itself.
 
@@ -57,13 +53,16 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
         elif (message := self._ends.pop(key, None)) is not None:
             self._worker.batched_send(message)
 
-    def start_told(self, key: str) -> threading.Event:
+    def start_told(self, key: str) -> threading.Event | None:
         """Return what is set when the start of a task is on its way to the scheduler, whatever becomes of this process.
 
         Args:
-            key: of a task that begins in this thread, and that no worker was lost with. Asked for once.
+            key: of a task that begins in this thread. Asked for once.
+
+        Returns:
+            None if a worker was lost that had the task, or its result: the scheduler is to be asked.
         """
-        return self._starts.pop(key)
+        return self._starts.pop(key, None)
 
     def tell_end(self, key: str, message: dict[str, Any]) -> None:
         """Tell how a task has ended, when Dask tells that it has.
@@ -76,7 +75,7 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
 
     def _tell_start(self, key: str) -> None:
         task = self._worker.state.tasks[key]
-        if not _is_ours(task) or was_lost(task):
+        if not names.is_ours(task) or names.LOST in (task.annotations or {}):
             return
         self._starts[key] = told = threading.Event()
         stream = self._worker.batched_stream
@@ -84,21 +83,11 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
         self._worker.loop.add_callback(self._note_sent, told, stream, stream.batch_count)
 
     def _note_sent(self, told: threading.Event, stream: Any, batches: int) -> None:
-        # On the loop, where a batch is counted and written in one step. Without a connection this worker ends.
-        if stream.batch_count > batches or stream.closed():
+        loop = self._worker.loop.asyncio_loop
+        if stream.closed():  # this worker ends
             told.set()
+        elif stream.batch_count > batches:
+            # Dask counts a batch in one turn of the loop, and writes it in a turn that it has asked for by then.
+            loop.call_soon(told.set)
         else:
-            self._worker.loop.call_later(_LOOK_S, self._note_sent, told, stream, batches)
-
-
-def was_lost(task: TaskState | None) -> bool:
-    """Return whether a worker was lost that had this task, or its result.
-
-    Args:
-        task: as this worker knows it; None if it has been taken away.
-    """
-    return task is None or names.LOST in (task.annotations or {})
-
-
-def _is_ours(task: TaskState) -> bool:
-    return getattr(getattr(task.run_spec, "func", None), "__module__", None) == names.ENTRY
+            loop.call_later(_LOOK_S, self._note_sent, told, stream, batches)

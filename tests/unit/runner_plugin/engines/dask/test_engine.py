@@ -5,41 +5,22 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import uuid
+from types import SimpleNamespace
 
-import dask
 import distributed
 import pytest
+from distributed.scheduler import KilledWorker
 from prefect.states import Completed
 from stand_in import until
 
 from prefect_flowrun.engines.base import Call
 from prefect_flowrun.engines.dask import entry, names
 from prefect_flowrun.engines.dask.engine import DaskEngine
-from prefect_flowrun.engines.dask.settings import SCHEDULER_CONFIG
 from prefect_flowrun.engines.needs import Needs
 from prefect_flowrun.wire.outcomes import pack
 
 WAIT_S = 120
 LARGE = b"l" * (9 * 2**20)
-
-
-@pytest.fixture
-def cluster():
-    settings = {**SCHEDULER_CONFIG, "distributed.comm.timeouts.connect": "2s"}
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(
-            n_workers=0, processes=False, dashboard_address=None, threads_per_worker=1, resources={"CPU": 1}
-        ) as started,
-    ):
-        yield started
-
-
-@pytest.fixture
-def engine(cluster):
-    engine = DaskEngine(distributed.Client(cluster, set_as_default=False))
-    yield engine
-    engine.close()
 
 
 def call(payload=b"", **options):
@@ -173,3 +154,13 @@ def test_a_small_outcome_comes_unasked_whether_or_not_the_start_was_told_first(e
 
 async def _call(function, **arguments):
     function(**arguments)
+
+
+# In words
+
+
+def test_workers_that_end_while_they_receive_a_task_point_at_its_size(engine):
+    error = KilledWorker("a task", SimpleNamespace(address="tcp://10.0.0.1:1"), 5)
+    said = engine.describe_loss(error)
+    assert "too large for their memory" in said
+    assert "a task" in said
