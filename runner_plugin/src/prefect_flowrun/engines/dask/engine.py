@@ -268,7 +268,7 @@ class DaskEngine:
         """See `Engine.briefs`."""
         with contextlib.suppress(*UNREACHABLE):
             found = self._client.sync(self._ask, names.BRIEFS, keys=list(keys), callback_timeout=ANSWER_TIMEOUT_S)
-            return {key: Brief(*brief) for key, brief in found.items()}
+            return {key: Brief.from_bytes(brief) for key, brief in found.items()}
         return {}
 
     def sizes(self, futures: Sequence[EngineFuture]) -> list[int | None]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # To receive so little is the end of no worker.
 HARMLESS_BYTES = 2**20
-# Of the last tasks, whose futures may have gone: 300 bytes each.
+# Of the last tasks, whose futures may have gone: 200 bytes each.
 KEPT_BRIEFS = 20_000
 _WITH_A_WORKER = ("processing", "memory")
 
@@ -61,7 +61,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         self._parcels: dict[str, tuple[str, Any]] = {}
         self._starts: dict[str, int] = {}
         self._outcomes: dict[str, bytes] = {}
-        self._briefs: OrderedDict[str, Any] = OrderedDict()
+        self._briefs: OrderedDict[str, bytes | None] = OrderedDict()
         self._scheduler: Scheduler | None = None
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -168,7 +168,7 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
         if inputs + sizeof(task.run_spec) < HARMLESS_BYTES:
             task.suspicious = 0
 
-    def _finish(self, key: str, outcome: bytes | None, brief: Any, **_: Any) -> None:
+    def _finish(self, key: str, outcome: bytes | None, brief: bytes | None, **_: Any) -> None:
         task = self._task(key)
         if task is None or self._scheduler is None:
             return
@@ -183,8 +183,8 @@ class FlowRunMemory(SchedulerPlugin):  # type: ignore[misc] # distributed is unt
     def _task(self, key: Any) -> TaskState | None:
         return self._scheduler.tasks.get(key) if self._scheduler is not None else None
 
-    def _get_briefs(self, keys: list[str]) -> dict[str, Any]:
-        return {key: self._briefs[key] for key in keys if self._briefs.get(key)}
+    def _get_briefs(self, keys: list[str]) -> dict[str, bytes]:
+        return {key: brief for key in keys if (brief := self._briefs.get(key)) is not None}
 
 
 def _amounts(resources: Mapping[str, float]) -> str:

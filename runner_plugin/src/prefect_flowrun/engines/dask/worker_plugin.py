@@ -9,6 +9,7 @@ A plugin of the workers, brought by the scheduler's. Imports no prefect: the wor
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 _QUEUED = ("ready", "constrained")
-# Between looks whether a batch has left; Dask sends one each 2 ms at most.
-_LOOK_S = 0.0005
+# Dask looks each 10 ms where the tasks' threads are. Ours are deep in Prefect's engine, and a look takes 0.2 ms.
+_PROFILE_MS = 100.0
+# Between looks whether a batch has left, once it is due; Dask sends one each 2 ms at most.
+_LOOK_S = 0.0002
 
 
 class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untyped
@@ -39,6 +42,8 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
             worker: the worker.
         """
         self._worker = worker
+        if (profiler := worker.periodic_callbacks.get("profile")) is not None:
+            profiler.callback_time = max(profiler.callback_time, _PROFILE_MS)
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         """Tell what there is to tell of a task; called by the worker, before it tells of the same itself.
@@ -90,4 +95,5 @@ class StartsAndEnds(WorkerPlugin):  # type: ignore[misc] # distributed is untype
             # Dask counts a batch in one turn of the loop, and writes it in a turn that it has asked for by then.
             loop.call_soon(told.set)
         else:
-            loop.call_later(_LOOK_S, self._note_sent, told, stream, batches)
+            due_s = (stream.next_deadline or 0.0) - time.time()
+            loop.call_later(max(due_s, _LOOK_S), self._note_sent, told, stream, batches)
