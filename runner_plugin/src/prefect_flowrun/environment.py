@@ -28,6 +28,11 @@ TASKCLUSTER_ADDRESS = "FLOWRUN_TASKCLUSTER_ADDRESS"
 # 1: Prefect hears of every state of short task runs, too.
 ALL_EVENTS = "FLOWRUN_ALL_EVENTS"
 
+# Of a run without Kubernetes: where its processes listen, and what stands in for the API that scales clusters; see
+# `laptop`.
+LISTEN = "FLOWRUN_LISTEN"
+SCALE_SOCKET = "FLOWRUN_SCALE_SOCKET"
+
 # Knobs, in seconds.
 API_TIMEOUT_SECONDS = "FLOWRUN_API_TIMEOUT_SECONDS"
 CANCEL_POLL_SECONDS = "FLOWRUN_CANCEL_POLL_SECONDS"
@@ -38,7 +43,12 @@ IDLE_SECONDS = "FLOWRUN_IDLE_SECONDS"
 RAY_AGENTS = "FLOWRUN_RAY_AGENTS"
 # Set where the spec has no memory limit: Ray nodes plan with the one that their container has.
 RAY_FIT_STORE = "FLOWRUN_RAY_FIT_STORE"
+# Below which Ray's nodes keep their files and sockets; several runs may share a machine.
+RAY_FOLDER = "FLOWRUN_RAY_FOLDER"
 
 # The flow's code and files, mounted read-only, and the folder that they are worked with in; see `source`.
 SOURCE = "FLOWRUN_SOURCE"
 WORK = "FLOWRUN_WORK"
+
+# What a user may set in his shell for a run on his machine; all else is the run's own.
+OF_USERS = (ENGINE, TASKCLUSTER_ADDRESS, ALL_EVENTS, API_TIMEOUT_SECONDS, CANCEL_POLL_SECONDS, RAY_AGENTS)

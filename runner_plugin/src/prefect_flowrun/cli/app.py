@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from prefect_flowrun.cli import manifests, parameters, view
+from prefect_flowrun.cli import local, manifests, parameters, view
 from prefect_flowrun.cli.cluster import KIND, Cluster, connect
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.follow import Follower
@@ -56,11 +57,17 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
 
 @command
 def run(
-    file: Annotated[str, typer.Argument(help="Manifest with one FlowRun and what it needs; - is standard input.")],
+    file: Annotated[
+        str, typer.Argument(help="Manifest with one FlowRun and what it needs (- is standard input), or file.py:flow.")
+    ],
     name: Annotated[str | None, typer.Option(help="Another name for the run.")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="Flow parameter, NAME=VALUE.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, and do not follow it.")] = False,
     replace: Annotated[bool, typer.Option(help="Delete an ended run of the same name first.")] = False,
+    local_: Annotated[bool, typer.Option("--local", help="On this machine, without Kubernetes.")] = False,
+    engine: Annotated[str, typer.Option(help="Of a file.py:flow: dask, ray or none.")] = "dask",
+    workers: Annotated[int, typer.Option(min=1, help="Of a file.py:flow.")] = local.WORKERS,
+    threads: Annotated[int, typer.Option(min=1, help="Of a worker: tasks at a time.")] = 1,
     everything: Everything = False,
     namespace: Namespace = None,
     context: Context = None,
@@ -70,11 +77,19 @@ def run(
 
     Ends with 0 if the flow completed, 1 if it did not, 130 if it was cancelled by Ctrl-C.
     """
-    found = manifests.read(file)
+    code = None
+    if local.is_entrypoint(file):
+        if not local_:
+            raise Problem(f"{file} is no manifest; add --local to run it on this machine")
+        found, code = local.of_file(file, local.Size(engine.lower(), workers, threads))
+    else:
+        found = manifests.read(file)
     if name:
         manifests.rename(found.flow_run, name)
     parameters.set_parameters(found.flow_run, param or [])
     parameters.check(found.flow_run)
+    if local_:
+        return _run_here(found, code, everything=everything)
     cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
     for manifest in found.others:
         cluster.apply(manifest)
@@ -83,7 +98,8 @@ def run(
         console.print(f"{_kind_and_name(created)} created")
         if detach and not interrupts.asked:
             return 0
-        return Follower(cluster, created, console, interrupts, cancels=True, everything=everything).until_end()
+        log = _log(cluster, created, everything=everything)
+        return Follower(cluster, created, log, console, interrupts, cancels=True).until_end()
 
 
 @command
@@ -101,7 +117,8 @@ def watch(
     cluster = connect(kubeconfig, context, namespace)
     with caught() as interrupts:
         found = cluster.get(name)
-        return Follower(cluster, found, console, interrupts, cancels=False, everything=everything).until_end()
+        log = _log(cluster, found, everything=everything)
+        return Follower(cluster, found, log, console, interrupts, cancels=False).until_end()
 
 
 @command
@@ -128,8 +145,7 @@ def logs(
     cluster = connect(kubeconfig, context, namespace)
     found = cluster.get(name)
 
-    say = partial(console.print, soft_wrap=True)
-    if not DriverLog(cluster, found["metadata"]["uid"], say, everything=everything).read_to_end():
+    if not _log(cluster, found, everything=everything).read_to_end():
         raise Problem(f"{name} has no driver (any more), and so no log; what Prefect has of it stays there")
     return 0
 
@@ -147,6 +163,27 @@ def list_(
     for line in view.table(runs, datetime.now(UTC)):
         console.print(line, soft_wrap=True)
     return 0
+
+
+def _run_here(found: manifests.Manifests, folder: Path | None, *, everything: bool) -> int:
+    with caught() as interrupts, local.started(found, folder, _say, everything=everything) as (run, as_object):
+        code = Follower(run, as_object, local.NoLog(), console, interrupts, cancels=True).until_end()
+        own_server = run.has_own_server
+    if own_server:
+        console.print(
+            "Prefect's record of it is kept: `prefect server start` shows it at http://127.0.0.1:4200",
+            style="dim",
+            soft_wrap=True,
+        )
+    return code
+
+
+def _say(line: str) -> None:
+    console.print(line, soft_wrap=True)
+
+
+def _log(cluster: Cluster, run: dict[str, Any], *, everything: bool) -> DriverLog:
+    return DriverLog(cluster, run["metadata"]["uid"], _say, everything=everything)
 
 
 def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[str, Any]:

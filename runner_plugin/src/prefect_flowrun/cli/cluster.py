@@ -37,6 +37,8 @@ class Cluster:
         namespace: of the runs.
     """
 
+    ends_with_command = False
+
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
         self.namespace = namespace
         self._api = api

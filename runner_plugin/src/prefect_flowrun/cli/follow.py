@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
 from prefect_flowrun.cli import view
-from prefect_flowrun.cli.cluster import Cluster
-from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, Interrupts
 from prefect_flowrun.cli.problem import Gone, Problem, Unreachable
 
@@ -24,27 +21,51 @@ _POLL_S = 0.5
 SUCCEEDED, FAILED = 0, 1
 
 
+class Runs(Protocol):
+    """Where runs are: `Cluster`, or this machine."""
+
+    @property
+    def ends_with_command(self) -> bool:
+        """Whether no run outlives the command."""
+
+    def get(self, name: str) -> Raw:
+        """Return a run."""
+
+    def cancel(self, name: str) -> Raw:
+        """Ask for the end of a run, and return it."""
+
+
+class Log(Protocol):
+    """The lines of a run's drivers."""
+
+    def start(self) -> None:
+        """Begin to tell them."""
+
+    def finish(self) -> None:
+        """Tell the rest, after the run's end."""
+
+
 class Follower:
     """Follows one run.
 
     Args:
         cluster: where it is.
         run: the FlowRun as it was created or read: no later one of its name is followed.
+        log: its drivers' lines.
         console: where it is told.
         interrupts: Ctrl-C.
         cancels: Ctrl-C cancels the run; else it only ends the command.
-        everything: the log's lines of schedulers and heads are shown too.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Runs,
         run: Raw,
+        log: Log,
         console: Console,
         interrupts: Interrupts,
         *,
         cancels: bool,
-        everything: bool = False,
     ) -> None:
         self._cluster = cluster
         self._name: str = run["metadata"]["name"]
@@ -56,7 +77,7 @@ class Follower:
         self._told = ""
         self._page = ""
         self._cancelled = False
-        self._log = DriverLog(cluster, self._uid, partial(console.print, soft_wrap=True), everything=everything)
+        self._log = log
 
     def until_end(self) -> int:
         """Tell the run's story until it ends.
@@ -75,7 +96,9 @@ class Follower:
                 self._say(f"{self._name} was deleted")
                 return EXIT_INTERRUPTED if self._cancelled else FAILED
             except KeyboardInterrupt:
-                if self._cancelled:
+                if self._cluster.ends_with_command:
+                    self._say("ending it at once")
+                elif self._cancelled:
                     self._say(f"left; {self._name} is being cancelled: flowrun watch {self._name}")
                 else:
                     self._say(f"left; {self._name} may not be cancelled: flowrun cancel {self._name}")
@@ -107,7 +130,8 @@ class Follower:
         if self._interrupts.asked and not self._cancelled and view.result(run) is None:
             run = self._cluster.cancel(self._name)
             self._cancelled = True
-            self._say("cancelling; Ctrl-C again leaves that to the cluster")
+            hurried = "ends it at once" if self._cluster.ends_with_command else "leaves that to the cluster"
+            self._say(f"cancelling; Ctrl-C again {hurried}")
         return run
 
     def _try(self, ask: Callable[[], Raw]) -> Raw | None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from prefect_flowrun import environment
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The TaskCluster, and the rights to it, may come some 100 ms after the driver.
 PATIENCE_S = 10.0
@@ -54,11 +56,17 @@ class TaskClusters:
     ) -> TaskClusters | None:
         """Return what this pod may scale; None outside a pod, or if the pod was given no token.
 
+        A run without Kubernetes has a stand-in, which asks for no token: see `prefect_flowrun.laptop.scale_api`.
+
         Args:
             namespace: of the run.
             env: usually `os.environ`.
             account: folder of the service account.
         """
+        if stand_in := env.get(environment.SCALE_SOCKET):
+            transport = httpx.HTTPTransport(uds=stand_in)
+            client = httpx.Client(base_url="http://laptop", transport=transport, timeout=TIMEOUT_S, trust_env=False)
+            return cls(client, namespace, lambda: "")
         host, port = env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT", "443")
         if not host or not (account / "token").exists():
             return None

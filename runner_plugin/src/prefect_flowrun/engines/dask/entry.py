@@ -63,7 +63,8 @@ class DaskStart:
         """
         if isinstance(outcome, PackedState):
             small = outcome.small(_KEPT_OUTCOME_BYTES)
-            message = {"op": names.FINISH, "key": self._key, "outcome": small, "brief": outcome.brief and outcome.brief.to_bytes()}
+            brief = outcome.brief.to_bytes() if outcome.brief is not None else None
+            message = {"op": names.FINISH, "key": self._key, "outcome": small, "brief": brief}
             self._plugin.tell_end(self._key, message)
         if given_up is not None:
             event = {"key": self._key, "message": given_up}

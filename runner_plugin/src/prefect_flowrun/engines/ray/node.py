@@ -127,7 +127,8 @@ def _parameters(options: NodeOptions) -> dict[str, Any]:
         "no_monitor": True,
     }
     if options.dashboard_port is not None:
-        parameters |= {"dashboard_host": "0.0.0.0", "dashboard_port": options.dashboard_port}  # noqa: S104
+        listen = os.environ.get(environment.LISTEN, "0.0.0.0")  # noqa: S104
+        parameters |= {"dashboard_host": listen, "dashboard_port": options.dashboard_port}
     if options.port is not None:
         return parameters | {"gcs_server_port": options.port}
     return parameters | {"gcs_address": options.head_address}

@@ -48,7 +48,8 @@ def temp_dir(cluster: str) -> Path:
     """
     cluster = cluster.replace("/", "-")
     short = cluster if len(cluster) <= _NAME_LENGTH else f"{cluster[:11]}-{zlib.crc32(cluster.encode()):08x}"
-    return Path(os.environ.get("TMPDIR") or "/tmp") / "flowrun-ray" / short  # noqa: S108
+    own = os.environ.get(environment.RAY_FOLDER)
+    return Path(own or Path(os.environ.get("TMPDIR") or "/tmp") / "flowrun-ray") / short  # noqa: S108
 
 
 def ready_file(cluster: str) -> Path:

@@ -1,0 +1,109 @@
+"""How did an attempt end, and whose fault was it? In the operator's words, see its `decide.outcome`.
+
+Only the driver's own result counts, exit codes never do. A driver that ended without one was killed.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from prefect_flowrun.contract import Reason, Result, ResultType
+
+# Ends that come from the flow or its user; every other one is the infrastructure's, and may be tried again.
+FINAL_REASONS = {Reason.FLOW_FAILED, Reason.FLOW_LOAD_FAILED, Reason.FLOW_CANCELLED, Reason.INVALID_PARAMETERS}
+BACKOFF_S = (0, 5, 15, 30, 60)
+_SAID = 500
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of an attempt."""
+
+    reason: str
+    message: str
+    type: ResultType
+    infrastructure: bool = False
+    """Whether another attempt may do better."""
+    reported: bool = False
+    """Whether Prefect has heard of it."""
+    flow_run_id: str | None = None
+
+
+def cancelled() -> Ending:
+    """Return the end that Ctrl-C asks for."""
+    return Ending("Cancelled", "Ctrl-C was pressed", ResultType.CANCELLED)
+
+
+def overdue(after: str = "") -> Ending:
+    """Return the end of a run that took too long.
+
+    Args:
+        after: reason of the attempt before, if it was between two.
+    """
+    last = f"; the last attempt ended with {after}" if after else ""
+    message = f"the run took longer than activeDeadlineSeconds{last}"
+    return Ending("DeadlineExceeded", message, ResultType.FAILED)
+
+
+def settled(ended: Ending, asked: Ending | None) -> Ending:
+    """Return the end of an attempt whose driver was told to stop.
+
+    Args:
+        ended: how its driver has ended.
+        asked: why it was told to; None if it was not.
+    """
+    if asked is None:
+        return ended
+    if ended.infrastructure:
+        return replace(asked, flow_run_id=ended.flow_run_id)
+    # A result that came first stands.
+    return replace(asked, reported=ended.reported) if ended.type is asked.type else ended
+
+
+def of_driver(result_file: Path, pid: int, code: int) -> Ending:
+    """Return how a driver has ended.
+
+    Args:
+        result_file: where it leaves its result.
+        pid: its number.
+        code: exit code, negative for a signal.
+    """
+    try:
+        result = Result.model_validate_json(result_file.read_bytes())
+    except (OSError, ValidationError):
+        return _killed(pid, code)
+    may_do_better = result.type is ResultType.CRASHED and result.reason not in FINAL_REASONS
+    may_do_better |= result.type is ResultType.FAILED and result.reason not in FINAL_REASONS
+    message = result.message
+    if may_do_better:
+        message = f"{message[:_SAID]} (process {pid}, exit code {code})"
+    return Ending(
+        result.reason,
+        message,
+        result.type,
+        infrastructure=may_do_better,
+        # A driver that crashed may have been too short of time to end its task runs.
+        reported=result.prefect_informed and result.type is not ResultType.CRASHED,
+        flow_run_id=result.flow_run_id,
+    )
+
+
+def _killed(pid: int, code: int) -> Ending:
+    if code == -signal.SIGKILL:
+        reason, how = "DriverKilled", "the driver was killed (SIGKILL) before it could tell its result"
+    elif code < 0:
+        reason, how = "DriverExited", f"the driver was ended by {_name(-code)} and left no result"
+    else:
+        reason, how = "DriverExited", f"the driver ended with exit code {code} and no result"
+    return Ending(reason, f"{how} (process {pid})", ResultType.CRASHED, infrastructure=True)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,105 @@
+"""A process that ends a run's processes when the command itself was killed.
+
+It reads what to watch from a pipe, `+PID` and `-PID` a line; the pipe ends with the command, in whatever way that goes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+# A driver has as long in a pod.
+_GRACE_S = 8.0
+_POLL_S = 0.05
+
+
+class Guardian:
+    """The command's end of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it.
+
+        Args:
+            folder: of the run, removed if the command can't.
+        """
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def watch(self, pid: int) -> None:
+        """End a process group with the command.
+
+        Args:
+            pid: of its leader.
+        """
+        self._tell(f"+{pid}\n")
+
+    def forget(self, pid: int) -> None:
+        """Leave a process group alone, which has ended.
+
+        Args:
+            pid: of its leader.
+        """
+        self._tell(f"-{pid}\n")
+
+    def close(self) -> None:
+        """Let it go: all has ended."""
+        with self._lock, suppress(OSError):
+            assert self._process.stdin is not None  # noqa: S101 - it was started so
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            assert self._process.stdin is not None  # noqa: S101
+            self._process.stdin.write(line.encode())
+            self._process.stdin.flush()
+
+
+def main(folder: str) -> None:
+    """Watch until the pipe ends, then end what is left.
+
+    Args:
+        folder: of the run.
+    """
+    left: set[int] = set()
+    for line in sys.stdin:
+        (left.add if line[0] == "+" else left.discard)(int(line[1:]))
+    if not left:
+        return
+    # The leaders only: a driver ends what it has started, and tells Prefect before.
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE_S
+    while _alive(left) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    for pid in left:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(groups: Iterable[int]) -> bool:
+    for group in groups:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, 0)
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
