@@ -6,17 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from prefect_flowrun.cli import local, manifests, parameters, view
-from prefect_flowrun.cli.cluster import KIND, Cluster, connect
 from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.follow import Follower
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
 from prefect_flowrun.cli.problem import Exists, Problem, Unreachable
+
+if TYPE_CHECKING:
+    from prefect_flowrun.cli.cluster import Cluster
 
 EXIT_PROBLEM = 2
 
@@ -165,6 +167,14 @@ def list_(
     return 0
 
 
+def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
+    """Return the cluster that a command is for; see `cli.cluster.connect`."""
+    # Brings Kubernetes' client, which takes longer to import than all of the rest.
+    from prefect_flowrun.cli import cluster  # noqa: PLC0415
+
+    return cluster.connect(kubeconfig, context, namespace)
+
+
 def _run_here(found: manifests.Manifests, folder: Path | None, *, everything: bool) -> int:
     with caught() as interrupts, local.started(found, folder, _say, everything=everything) as (run, as_object):
         code = Follower(run, as_object, local.NoLog(), console, interrupts, cancels=True).until_end()
@@ -203,4 +213,4 @@ def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[s
 
 
 def _kind_and_name(run: dict[str, Any]) -> str:
-    return f"{KIND}/{run['metadata']['name']}"
+    return f"{view.KIND}/{run['metadata']['name']}"

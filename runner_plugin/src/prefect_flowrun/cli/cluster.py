@@ -18,11 +18,10 @@ from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from prefect_flowrun.cli.problem import Problem, Unreachable, explain
+from prefect_flowrun.cli.view import GROUP, KIND, PLURAL, VERSION
 
 Raw = dict[str, Any]
 
-GROUP, VERSION, PLURAL = "flowrun.dev", "v1alpha1", "flowruns"
-KIND = f"{PLURAL}.{GROUP}"
 _TIMEOUT_S = 15.0
 # A log that is silent for so long is asked for anew: the connection may be dead.
 _SILENCE_S = 60.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prefect_flowrun.cli.cluster import Cluster
 from prefect_flowrun.cli.problem import Gone, Problem, Unreachable
 from prefect_flowrun.cli.view import is_of_a_coordinator
+
+if TYPE_CHECKING:
+    from prefect_flowrun.cli.cluster import Cluster
 
 _POLL_S = 0.5
 _REST_S = 10.0

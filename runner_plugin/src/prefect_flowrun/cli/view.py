@@ -9,6 +9,9 @@ from typing import Any
 
 Raw = dict[str, Any]
 
+GROUP, VERSION, PLURAL = "flowrun.dev", "v1alpha1", "flowruns"
+KIND = f"{PLURAL}.{GROUP}"
+
 # How the driver marks the lines of its children (`coordinators.py`): "[scheduler default] ...", "[head gpu] ...".
 _COORDINATORS = ("[scheduler ", "[head ")
 

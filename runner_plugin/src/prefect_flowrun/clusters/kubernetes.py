@@ -66,7 +66,7 @@ class TaskClusters:
         if stand_in := env.get(environment.SCALE_SOCKET):
             transport = httpx.HTTPTransport(uds=stand_in)
             client = httpx.Client(base_url="http://laptop", transport=transport, timeout=TIMEOUT_S, trust_env=False)
-            return cls(client, namespace, lambda: "")
+            return cls(client, namespace, lambda: "none")
         host, port = env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT", "443")
         if not host or not (account / "token").exists():
             return None

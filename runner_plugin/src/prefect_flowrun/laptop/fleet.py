@@ -90,7 +90,7 @@ class Fleet:
             code = worker.poll()
             if code is None:
                 continue
-            worker.end_group()
+            worker.end_session()
             del self._workers[index]
             failures = self._failures.setdefault(index, _Failures())
             failures.count = 1 if time.monotonic() - worker.started > _STAYED_S else failures.count + 1

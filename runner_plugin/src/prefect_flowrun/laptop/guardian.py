@@ -1,6 +1,7 @@
 """A process that ends a run's processes when the command itself was killed.
 
-It reads what to watch from a pipe, `+PID` and `-PID` a line; the pipe ends with the command, in whatever way that goes.
+Each of them leads a session: Ray's task processes have groups of their own, and outlive their node by seconds. It
+reads what to watch from a pipe, `+PID` and `-PID` a line; the pipe ends with the command, in whatever way that goes.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 # A driver has as long in a pod.
 _GRACE_S = 8.0
 _POLL_S = 0.05
+_KILL_S = 0.01
 
 
 class Guardian:
@@ -40,7 +42,7 @@ class Guardian:
         )
 
     def watch(self, pid: int) -> None:
-        """End a process group with the command.
+        """End a session with the command.
 
         Args:
             pid: of its leader.
@@ -48,7 +50,7 @@ class Guardian:
         self._tell(f"+{pid}\n")
 
     def forget(self, pid: int) -> None:
-        """Leave a process group alone, which has ended.
+        """Leave a session alone, which has ended.
 
         Args:
             pid: of its leader.
@@ -85,20 +87,59 @@ def main(folder: str) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_S
-    while _alive(left) and time.monotonic() < deadline:
+    while any(map(session, left)) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     for pid in left:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        end_session(pid)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _alive(groups: Iterable[int]) -> bool:
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, 0)
-            return True
-    return False
+def end_session(leader: int) -> None:
+    """End at once whatever is left of a session.
+
+    Args:
+        leader: number of the process that it began with, which may have ended.
+    """
+    while left := session(leader):
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_KILL_S)
+
+
+def session(leader: int) -> list[int]:
+    """Return the processes of a session that have not ended.
+
+    Args:
+        leader: number of the process that it began with, which may have ended.
+    """
+    return [pid for pid in _processes() if _session_of(pid) == leader]
+
+
+def _processes() -> Iterator[int]:
+    if (proc := Path("/proc")).is_dir():
+        for each in proc.iterdir():
+            if each.name.isdecimal() and not _is_zombie(each):
+                yield int(each.name)
+        return
+    listed = subprocess.run(["ps", "-axo", "pid=,stat="], capture_output=True, text=True, check=False)
+    for pid, state in map(str.split, listed.stdout.splitlines()):
+        if not state.startswith("Z"):
+            yield int(pid)
+
+
+def _is_zombie(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return -1
 
 
 if __name__ == "__main__":

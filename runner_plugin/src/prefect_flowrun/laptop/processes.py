@@ -1,8 +1,7 @@
-"""Processes of a run: each leads a group of its own, which ends with it, and their lines are passed on."""
+"""Processes of a run: each leads a session of its own, which ends with it, and their lines are passed on."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from contextlib import suppress
 from typing import IO
 
 from prefect_flowrun.laptop.commands import Command
-from prefect_flowrun.laptop.guardian import Guardian
+from prefect_flowrun.laptop.guardian import Guardian, end_session
 
 _POLL_S = 0.02
 _PUMP_REST_S = 1.0
@@ -74,10 +73,9 @@ class Process:
         if self.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def end_group(self) -> None:
-        """End at once whatever is left of its group, and wait for its last lines."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+    def end_session(self) -> None:
+        """End at once it and what is left of what it has started, and wait for its last lines."""
+        end_session(self.pid)
         self._process.wait()
         self._pump.join(_PUMP_REST_S)
         self._guardian.forget(self.pid)
@@ -97,7 +95,7 @@ def end_all(processes: Iterable[Process], grace_s: float) -> None:
     while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     for process in processes:
-        process.end_group()
+        process.end_session()
 
 
 def _pump(source: IO[bytes], say: Callable[[str], None]) -> None:

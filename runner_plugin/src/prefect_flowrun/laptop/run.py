@@ -74,6 +74,7 @@ class LaptopRun:
         self._server: Process | None = None
         self._fleets: dict[str, Fleet] = {}
         self._ending: Ending | None = None
+        self._after = ""
         self._waits_for = "attempt 1 starts"
         self._attempt = 0
         self._cancel = threading.Event()
@@ -159,7 +160,8 @@ class LaptopRun:
                 self._report(who, "AWAITING_RETRY" if again else ended.type.value, ended.message)
             if not again:
                 return ended
-            self._waits_for = f"attempt {who.attempt + 1} starts after attempt {who.attempt} failed: {ended.reason}"
+            self._after = f" after attempt {who.attempt} failed: {ended.reason}"
+            self._waits_for = f"attempt {who.attempt + 1} starts{self._after}"
             pause_s = ending.BACKOFF_S[min(who.attempt, len(ending.BACKOFF_S)) - 1]
             if (stopped := self._sleep(pause_s, ended.reason)) is not None:
                 self._report(who, stopped.type.value, stopped.message)
@@ -191,13 +193,14 @@ class LaptopRun:
         }
         api = ScaleApi(place.scale_socket, self._fleets)
         driver = Process(commands.driver(spec, who, told, place, result), self._lines.driver, self._guardian)
-        self._attempt, self._waits_for = who.attempt, "the flow runs"
+        self._attempt = who.attempt
+        self._waits_for = f"the flow runs{self._after}"
         try:
             stopped = self._until_end(who, driver)
         finally:
             api.close()
             # What is left of its coordinators, after a driver that was killed.
-            driver.end_group()
+            driver.end_session()
             for fleet in self._fleets.values():
                 fleet.close()
         return ending.settled(ending.of_driver(result, driver.pid, driver.poll() or 0), stopped)
@@ -250,7 +253,7 @@ class LaptopRun:
     def _report(self, who: Identity, type_: str, message: str) -> None:
         process = Process(commands.report(who, self._place, type_, message), self._lines.others, self._guardian)
         process.wait(_REPORT_S)
-        process.end_group()
+        process.end_session()
 
 
 def _post(client: httpx.Client) -> close_runs.Post:
