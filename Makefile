@@ -1,4 +1,4 @@
-# FlowRun. `make help` lists the targets; `make demo` and `make test` set up all they need.
+# FlowRun. `make help` lists the targets; `make try`, `make demo` and `make test` set up all they need.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -11,6 +11,11 @@ export PATH := $(ROOT)/.local/bin:$(VENV)/bin:$(PATH)
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: try
+try: setup ## A first run on this machine: no Kubernetes, no root
+	@$(VENV)/bin/flowrun run examples/greetings.yaml --local
+	@echo "Next: a flow of your own, $(VENV)/bin/flowrun run flow.py:main --local (docs/cli.md); a cluster, make demo"
 
 .PHONY: demo
 demo: install ## Cluster, images, install, two example runs with a live view

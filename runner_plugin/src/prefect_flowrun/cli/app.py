@@ -90,6 +90,8 @@ def run(
         manifests.rename(found.flow_run, name)
     parameters.set_parameters(found.flow_run, param or [])
     parameters.check(found.flow_run)
+    if local_ and detach:
+        raise Problem("--detach: a run on this machine ends with the command")
     if local_:
         return _run_here(found, code, everything=everything)
     cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))

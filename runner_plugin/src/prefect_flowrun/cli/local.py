@@ -109,12 +109,15 @@ def started(found: Manifests, code: Path | None, say: Say, *, everything: bool) 
         Problem: it can't be started.
     """
     # Not where TMPDIR points: paths of sockets have a hundred characters at most.
-    folder = Path(tempfile.mkdtemp(prefix="flowrun-", dir="/tmp"))
+    with _told():
+        folder = Path(tempfile.mkdtemp(prefix="flowrun-", dir="/tmp"))
     try:
-        run = _prepare(found, code, folder, say, everything=everything)
+        with _told():
+            run = _prepare(found, code, folder, say, everything=everything)
         hurried = False
         try:
-            _start(run)
+            with _told():
+                run.start()
             yield run, run.get("")
         except KeyboardInterrupt:
             hurried = True
@@ -125,23 +128,31 @@ def started(found: Manifests, code: Path | None, say: Say, *, everything: bool) 
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    from prefect_flowrun.laptop.problem import CannotRun  # noqa: PLC0415 - see `_prepare`
+
+    try:
+        yield
+    except CannotRun as problem:
+        raise Problem(str(problem)) from None
+    except OSError as error:
+        raise Problem(f"the run can't be started: {error.strerror or error}") from error
+
+
 def _prepare(found: Manifests, code: Path | None, folder: Path, say: Say, *, everything: bool) -> LaptopRun:
     from prefect_flowrun.laptop import prefect_server, source, spec  # noqa: PLC0415 - costs pydantic and httpx
-    from prefect_flowrun.laptop.problem import CannotRun  # noqa: PLC0415
     from prefect_flowrun.laptop.run import LaptopRun, Lines, place_of  # noqa: PLC0415
 
     metadata = found.flow_run["metadata"]
     name = str(metadata.get("name") or metadata.get("generateName", "run").rstrip("-"))
-    try:
-        read = spec.read(found.flow_run)
-        origin = None
-        if code is None and read.flow.source is not None:
-            origin, code = folder / "source", folder / "work"
-            origin.mkdir()
-            code.mkdir()
-            source.lay_out(read.flow.source, found.others, origin)
-    except CannotRun as problem:
-        raise Problem(str(problem)) from None
+    read = spec.read(found.flow_run)
+    origin = None
+    if code is None and read.flow.source is not None:
+        origin, code = folder / "source", folder / "work"
+        origin.mkdir()
+        code.mkdir()
+        source.lay_out(read.flow.source, found.others, origin)
     reach = prefect_server.users()
     if read.prefect.api_url:
         reach[prefect_server.API_URL] = read.prefect.api_url
@@ -159,8 +170,8 @@ def _lines_of_the_flow(say: Say, *, own_server: bool) -> tuple[Say, Callable[[st
     def of_driver(line: str) -> None:
         # A server of the run's own has no pages, and is gone when somebody looks.
         useless = _VIEW_AT if own_server else _TIMELINE
-        hidden = view.is_of_a_coordinator(line) or line.startswith(_TIMELINE) or _RESULT.match(line)
-        if not (hidden or useless in line):
+        told_elsewhere = view.is_of_a_coordinator(line) or line.startswith(_TIMELINE) or _RESULT.match(line)
+        if not (told_elsewhere or useless in line):
             say(line)
 
     hidden: set[str] = set()
@@ -173,14 +184,3 @@ def _lines_of_the_flow(say: Say, *, own_server: bool) -> tuple[Say, Callable[[st
             say(line)
 
     return of_driver, of_worker, lambda _line: None
-
-
-def _start(run: LaptopRun) -> None:
-    from prefect_flowrun.laptop.problem import CannotRun  # noqa: PLC0415
-
-    try:
-        run.start()
-    except CannotRun as problem:
-        raise Problem(str(problem)) from None
-    except OSError as error:
-        raise Problem(f"the run can't be started: {error.strerror or error}") from error

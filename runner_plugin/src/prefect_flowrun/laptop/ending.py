@@ -49,6 +49,17 @@ def overdue(after: str = "") -> Ending:
     return Ending("DeadlineExceeded", message, ResultType.FAILED)
 
 
+def without_server(code: int) -> Ending:
+    """Return the end of a run whose own Prefect server has ended.
+
+    Args:
+        code: the server's exit code, negative for a signal.
+    """
+    message = f"Prefect's server of the run ended with exit code {code}; --all shows its lines"
+    # There is nobody left to report to.
+    return Ending(Reason.PREFECT_UNREACHABLE, message, ResultType.CRASHED, reported=True)
+
+
 def settled(ended: Ending, asked: Ending | None) -> Ending:
     """Return the end of an attempt whose driver was told to stop.
 

@@ -216,6 +216,8 @@ class LaptopRun:
                 stopped = ending.cancelled()
             elif self._is_overdue():
                 stopped = ending.overdue()
+            elif self._server is not None and (code := self._server.poll()) is not None:
+                stopped = ending.without_server(code)
             if stopped is not None:
                 driver.terminate()
                 self._give_time(driver)

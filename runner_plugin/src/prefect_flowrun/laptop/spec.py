@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from enum import StrEnum
@@ -30,6 +31,9 @@ class Engine(StrEnum):
 
     DASK = "Dask"
     RAY = "Ray"
+
+
+_PACKAGES = {Engine.DASK: "distributed", Engine.RAY: "ray"}
 
 
 class Variable(_Part):
@@ -178,6 +182,9 @@ def read(flow_run: Raw) -> Spec:
         spec = Spec.model_validate(flow_run.get("spec"))
     except ValidationError as error:
         raise CannotRun(_explain(error)) from None
+    for engine in {cluster.engine for cluster in spec.clusters}:
+        if importlib.util.find_spec(_PACKAGES[engine]) is None:
+            raise CannotRun(f'{engine} is not installed here: pip install "prefect-flowrun[{engine.lower()}]"')
     if spec.suspend:
         raise CannotRun("spec.suspend is true: there is nothing to run")
     for cluster in spec.clusters:

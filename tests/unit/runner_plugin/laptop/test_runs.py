@@ -69,11 +69,16 @@ Run = Callable[..., Command]
 def run(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Run]:
     commands: list[Command] = []
 
-    def start(*arguments: str) -> Command:
+    def start(*arguments: str, **more: str) -> Command:
         mark, name = uuid.uuid4().hex, f"laptop-{uuid.uuid4().hex[:8]}"
         log = tmp_path / f"{mark}.log"
         env = {key: value for key, value in os.environ.items() if not key.startswith(("FLOWRUN_", "PREFECT_", "DASK_"))}
-        env |= {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(tmp_path / "home"), "LAPTOP_MARK": mark}
+        env |= {
+            "PREFECT_API_URL": prefect_server.url,
+            "PREFECT_HOME": str(tmp_path / "home"),
+            "LAPTOP_MARK": mark,
+            **more,
+        }
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "prefect_flowrun.cli", "run", *arguments, "--local", "--name", name],
@@ -241,6 +246,7 @@ def test_a_file_needs_no_manifest(run: Run, tmp_path: Path) -> None:
     [
         (["nowhere.py:flow"], "nowhere.py: no such file"),
         (["nowhere.yaml"], "nowhere.yaml: "),
+        ([str(FLOWS / "ends.py") + ":failed", "--detach"], "--detach: "),
         ([str(FLOWS / "ends.py") + ":failed", "--engine", "spark"], "--engine spark: one of dask, ray, none"),
     ],
 )
@@ -249,6 +255,23 @@ def test_what_can_not_be_run_is_said_in_one_line(run: Run, arguments: list[str],
     assert command.end() == 2
     assert command.output.startswith(f"flowrun: {said}")
     assert len(command.output.splitlines()) == 1
+
+
+def test_it_brings_a_prefect_server_where_there_is_none_and_its_records_stay(run: Run, tmp_path: Path) -> None:
+    command = run(str(FLOWS / "ends.py") + ":completed", "--engine", "none", PREFECT_API_URL="")
+    assert command.end() == 0, command.output
+    assert "Prefect's record of it is kept" in command.output
+    assert (tmp_path / "home" / "prefect.db").stat().st_size
+    assert not command.others()
+
+
+def test_a_prefect_server_that_does_not_start_is_told_soon(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = run(
+        str(FLOWS / "ends.py") + ":completed", "--engine", "none", PREFECT_API_URL="", PREFECT_HOME=f"{tmp_path}/file/x"
+    )
+    assert command.end() == 1, command.output
+    assert command.said("PrefectUnreachable: Prefect's server of the run ended with exit code"), command.output
 
 
 def test_parameters_arrive_as_they_are_written(run: Run, tmp_path: Path) -> None:

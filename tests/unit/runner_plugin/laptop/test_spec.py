@@ -81,6 +81,12 @@ def test_a_refusal_quotes_no_values() -> None:
     assert "s3cr3t" not in str(refused.value)
 
 
+def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spec.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(CannotRun, match=r'Dask is not installed here: pip install "prefect-flowrun\[dask\]"'):
+        spec.read(flow_run(clusters=[DASK]))
+
+
 def test_what_a_secret_holds_on_a_cluster_comes_from_the_shell_here() -> None:
     entries = spec.read(
         flow_run(env=[{"name": "A", "value": "1"}, {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s"}}}])
