@@ -143,6 +143,52 @@ def test_a_run_is_started_followed_listed_and_replaced(ns: Cluster, file: Callab
     assert ns.wait_result("r")["reason"] == "FlowCompleted"
 
 
+ETL = """
+from pathlib import Path
+from prefect import flow, task
+import helper
+
+@task
+def twice(number):
+    return helper.twice(number) + int(Path("data/one.txt").read_text())
+
+@flow
+def etl(count: int):
+    return sum(twice.map(range(count)).result())
+"""
+
+
+def test_a_file_without_a_manifest_is_run_with_its_folder_which_goes_with_the_run(ns: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one.txt").write_text("1")
+    (tmp_path / "helper.py").write_text("def twice(number):\n    return 2 * number\n")
+    (tmp_path / "etl.py").write_text(ETL)
+    entrypoint = f"{tmp_path}/etl.py:etl"
+
+    exit_code, output = Command(ns, "run", entrypoint, "--name", "r", "--workers", "1").ended()
+    assert (exit_code, own_config_maps(ns)) == (2, []), output
+    assert "etl(count: int) needs count: --param count=VALUE" in output
+
+    exit_code, output = Command(ns, "run", entrypoint, "--name", "r", "--workers", "1", "-p", "count=3").ended()
+    assert exit_code == 0, output
+    assert len(ns.task_runs(ns.prefect_runs("r")[0]["id"])) == 3
+    (code_map,) = own_config_maps(ns)
+    assert [owner["name"] for owner in code_map["metadata"]["ownerReferences"]] == ["r"]
+
+    # Another one of that name: refused, and its code does not stay.
+    exit_code, output = Command(ns, "run", entrypoint, "--name", "r", "-p", "count=3").ended()
+    assert exit_code == 2
+    assert "already exists" in output
+    assert own_config_maps(ns) == [code_map]
+
+    ns.kubectl("delete", "flowruns.flowrun.dev", "r")
+    ns.wait_for(lambda: not own_config_maps(ns), 60, "the code's ConfigMap to go")
+
+
+def own_config_maps(ns: Cluster) -> list[Raw]:
+    return [found for found in ns.list("configmaps") if found["metadata"]["name"].startswith("r-code-")]
+
+
 def test_a_run_that_fails_is_exit_code_1_and_says_why(ns: Cluster, file: Callable[..., str]) -> None:
     exit_code, output = Command(ns, "run", file(code(), flow_run(function="fails", workers=None))).ended()
     assert exit_code == 1

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 
-from prefect_flowrun.cli import local, manifests, parameters, view
+from prefect_flowrun.cli import code_folder, flow_file, local, manifests, parameters, view
 from prefect_flowrun.cli.driver_log import DriverLog
+from prefect_flowrun.cli.flow_file import FlowFile, Options
 from prefect_flowrun.cli.follow import Follower
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
 from prefect_flowrun.cli.problem import Exists, Problem, Unreachable
@@ -36,6 +39,7 @@ Name = Annotated[str, typer.Argument(help="Name of the FlowRun.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's.")]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig; else its current one.")]
 Kubeconfig = Annotated[str | None, typer.Option(help="Path of the kubeconfig; else KUBECONFIG's, else ~/.kube/config.")]
+_OF_A_FILE = "Of a file.py:flow."
 Everything = Annotated[bool, typer.Option("--all", help="Also the lines of Dask schedulers and Ray heads.")]
 
 
@@ -67,9 +71,15 @@ def run(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, and do not follow it.")] = False,
     replace: Annotated[bool, typer.Option(help="Delete an ended run of the same name first.")] = False,
     local_: Annotated[bool, typer.Option("--local", help="On this machine, without Kubernetes.")] = False,
-    engine: Annotated[str, typer.Option(help="Of a file.py:flow: dask, ray or none.")] = "dask",
-    workers: Annotated[int, typer.Option(min=1, help="Of a file.py:flow.")] = local.WORKERS,
-    threads: Annotated[int, typer.Option(min=1, help="Of a worker: tasks at a time.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the manifests, and start nothing.")] = False,
+    engine: Annotated[str | None, typer.Option(help=f"dask, ray or none. {_OF_A_FILE}")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help=f"How many. {_OF_A_FILE}")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help=f"Tasks at a time on a worker. {_OF_A_FILE}")] = None,
+    image: Annotated[str | None, typer.Option(help=f"Of driver and workers. {_OF_A_FILE}")] = None,
+    cpu: Annotated[str | None, typer.Option(help=f"That each worker asks for. {_OF_A_FILE}")] = None,
+    memory: Annotated[str | None, typer.Option(help=f"That each worker may have. {_OF_A_FILE}")] = None,
+    env: Annotated[list[str] | None, typer.Option(help=f"NAME=VALUE. {_OF_A_FILE}")] = None,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help=f"Workers only in use. {_OF_A_FILE}")] = False,
     everything: Everything = False,
     namespace: Namespace = None,
     context: Context = None,
@@ -79,26 +89,28 @@ def run(
 
     Ends with 0 if the flow completed, 1 if it did not, 130 if it was cancelled by Ctrl-C.
     """
-    code = None
-    if local.is_entrypoint(file):
-        if not local_:
-            raise Problem(f"{file} is no manifest; add --local to run it on this machine")
-        found, code = local.of_file(file, local.Size(engine.lower(), workers, threads))
-    else:
-        found = manifests.read(file)
-    if name:
-        manifests.rename(found.flow_run, name)
-    parameters.set_parameters(found.flow_run, param or [])
-    parameters.check(found.flow_run)
-    if local_ and detach:
-        raise Problem("--detach: a run on this machine ends with the command")
-    if local_:
-        return _run_here(found, code, everything=everything)
+    options = Options(engine, workers, threads, image, cpu, memory, tuple(env or ()), on_demand)
+    found, flow = _read(file, options, name, param or [])
+    if local_ and not dry_run:
+        if detach:
+            raise Problem("--detach: a run on this machine ends with the command")
+        return _run_here(found, flow.folder if flow else None, everything=everything)
+    code = _add_code(found, flow) if flow else None
+    if dry_run:
+        _print_manifests(found)
+        return 0
     cluster = connect(kubeconfig, context, manifests.namespace(found.flow_run, namespace))
     for manifest in found.others:
         cluster.apply(manifest)
     with caught() as interrupts:  # from here on there may be a run to cancel
-        created = _create(cluster, found.flow_run, replace)
+        try:
+            created = _create(cluster, found.flow_run, replace)
+        except Problem:
+            if code is not None:
+                cluster.drop(code)
+            raise
+        if code is not None:
+            cluster.give(code, created)
         console.print(f"{_kind_and_name(created)} created")
         if detach and not interrupts.asked:
             return 0
@@ -167,6 +179,37 @@ def list_(
     for line in view.table(runs, datetime.now(UTC)):
         console.print(line, soft_wrap=True)
     return 0
+
+
+def _read(
+    file: str, options: Options, name: str | None, assignments: Sequence[str]
+) -> tuple[manifests.Manifests, FlowFile | None]:
+    """Return what is to be run, and the flow's file where there is no manifest."""
+    flow = flow_file.parse(file)
+    if flow is None and options.given:
+        raise Problem(f"{options.given[0]}: only with file.py:function; here the manifest says it")
+    found = flow_file.manifest(flow, options) if flow is not None else manifests.read(file)
+    if name:
+        manifests.rename(found.flow_run, name)
+    parameters.set_parameters(found.flow_run, assignments)
+    parameters.check(found.flow_run)
+    if flow is not None:
+        flow_file.check_parameters(flow, found.flow_run["spec"]["flow"].get("parameters") or {})
+    return found, flow
+
+
+def _add_code(found: manifests.Manifests, flow: FlowFile) -> str:
+    """Add a ConfigMap with the flow's folder, and return its name."""
+    # Of this run alone, also if there is one of the same name already.
+    name = f"{found.flow_run['metadata']['name']}-code-{secrets.token_hex(3)}"
+    found.others.append(code_folder.config_map(name, flow.folder))
+    found.flow_run["spec"]["flow"]["source"] = {"configMap": name}
+    return name
+
+
+def _print_manifests(found: manifests.Manifests) -> None:
+    text = yaml.safe_dump_all([*found.others, found.flow_run], sort_keys=False, allow_unicode=True)
+    console.print(text, soft_wrap=True, end="")
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:

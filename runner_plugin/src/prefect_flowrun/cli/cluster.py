@@ -78,6 +78,36 @@ class Cluster:
         with asking(f"create {KIND} {name}"):
             return self._call(self._objects.create_namespaced_custom_object, *self._scope, flow_run)
 
+    def give(self, config_map: str, run: Raw) -> None:
+        """Have a ConfigMap go with a run.
+
+        Args:
+            config_map: its name.
+            run: as it was created.
+
+        Raises:
+            Problem: the cluster refused it.
+        """
+        metadata = run["metadata"]
+        owner = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "FlowRun",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        }
+        with asking(f"give ConfigMap {config_map} to {KIND} {metadata['name']}"):
+            body = {"metadata": {"ownerReferences": [owner]}}
+            self._core.patch_namespaced_config_map(config_map, self.namespace, body, _request_timeout=_TIMEOUT_S)
+
+    def drop(self, config_map: str) -> None:
+        """Delete a ConfigMap whose run was not created; that it can't be is not worth a word more.
+
+        Args:
+            config_map: its name.
+        """
+        with suppress(Problem), asking(f"delete ConfigMap {config_map}"):
+            self._core.delete_namespaced_config_map(config_map, self.namespace, _request_timeout=_TIMEOUT_S)
+
     def get(self, name: str) -> Raw:
         """Return a FlowRun.
 

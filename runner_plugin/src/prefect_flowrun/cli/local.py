@@ -1,4 +1,4 @@
-"""`flowrun run ... --local`: what the command line asks for becomes a run on this machine."""
+"""`flowrun run ... --local`: a run on this machine, and which of its lines are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 Raw = dict[str, Any]
 
-_ENTRYPOINT = re.compile(r"(?P<file>.+\.py):(?P<function>[A-Za-z_]\w*)$")
-_ENGINES = {"dask": "Dask", "ray": "Ray"}
-_NO_ENGINE = "none"
 _TIMELINE = "[flowrun] timeline"
 _VIEW_AT = "' - View at "
 # What Dask and our launcher of Ray say of themselves.
@@ -34,52 +30,6 @@ _TRACEBACK = re.compile(r"\s|$|Traceback \(|The above exception|During handling|
 # The result, which is told once more at the end.
 _RESULT = re.compile(r"\[flowrun\] [A-Z]\w+: [A-Z]\w+\. ")
 Say = Callable[[str], None]
-WORKERS = 2
-
-
-@dataclass(frozen=True)
-class Size:
-    """The cluster that a file without a manifest gets."""
-
-    engine: str
-    workers: int
-    threads: int
-
-
-def is_entrypoint(text: str) -> bool:
-    """Tell `dir/file.py:function` from the name of a manifest's file."""
-    return _ENTRYPOINT.match(text) is not None
-
-
-def of_file(entrypoint: str, size: Size) -> tuple[Manifests, Path]:
-    """Return what a manifest would say of a flow in a file, and the folder that its code is in.
-
-    Args:
-        entrypoint: `dir/file.py:function`.
-        size: of its cluster.
-
-    Raises:
-        Problem: there is no such file, or no such engine.
-    """
-    found = _ENTRYPOINT.match(entrypoint)
-    assert found is not None  # noqa: S101 - `is_entrypoint` has said so
-    file = Path(found["file"]).absolute()
-    if not file.is_file():
-        raise Problem(f"{found['file']}: no such file")
-    if size.engine not in {*_ENGINES, _NO_ENGINE}:
-        raise Problem(f"--engine {size.engine}: one of {', '.join([*_ENGINES, _NO_ENGINE])}")
-    clusters = []
-    if size.engine != _NO_ENGINE:
-        workers = {"replicas": size.workers, "threads": size.threads}
-        clusters = [{"name": "default", "engine": _ENGINES[size.engine], "workers": workers}]
-    name = re.sub(r"[^a-z0-9]+", "-", found["function"].lower()).strip("-") or "flow"
-    flow_run = {
-        "apiVersion": "flowrun.dev/v1alpha1",
-        "kind": "FlowRun",
-        "metadata": {"name": name},
-        "spec": {"flow": {"entrypoint": f"{file.name}:{found['function']}"}, "clusters": clusters},
-    }
-    return Manifests(flow_run), file.parent
 
 
 class NoLog:

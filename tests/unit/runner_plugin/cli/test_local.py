@@ -1,55 +1,10 @@
-"""What the command line asks for, and which lines of a run on this machine are shown."""
+"""Which lines of a run on this machine are shown."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from prefect_flowrun.cli import local
-from prefect_flowrun.cli.problem import Problem
-
-SIZE = local.Size("ray", workers=3, threads=2)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("flow.py:main", True),
-        ("dir/my flow.py:main", True),
-        ("flow.yaml", False),
-        ("-", False),
-        ("package.module:flow", False),
-        ("flow.py:", False),
-        ("C.py:flow.py", False),
-    ],
-)
-def test_an_entrypoint_is_told_from_a_manifest(text: str, expected: bool) -> None:
-    assert local.is_entrypoint(text) is expected
-
-
-def test_a_file_becomes_a_run_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "etl.py").touch()
-    monkeypatch.chdir(tmp_path.parent)
-    found, folder = local.of_file(f"{tmp_path.name}/etl.py:Run_All", SIZE)
-    assert folder == tmp_path
-    assert found.flow_run["metadata"] == {"name": "run-all"}
-    assert found.flow_run["spec"] == {
-        "flow": {"entrypoint": "etl.py:Run_All"},
-        "clusters": [{"name": "default", "engine": "Ray", "workers": {"replicas": 3, "threads": 2}}],
-    }
-
-
-def test_without_an_engine_tasks_run_in_the_driver(tmp_path: Path) -> None:
-    (tmp_path / "etl.py").touch()
-    found, _ = local.of_file(f"{tmp_path}/etl.py:etl", local.Size("none", workers=3, threads=2))
-    assert found.flow_run["spec"]["clusters"] == []
-
-
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"missing\.py: no such file"):
-        local.of_file("missing.py:etl", SIZE)
-
 
 DRIVER = [
     ("12:00:00.000 | INFO    | Flow run 'a' - Beginning flow run 'a' for flow 'etl'", True),
