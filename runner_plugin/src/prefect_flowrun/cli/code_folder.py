@@ -42,8 +42,9 @@ def config_map(name: str, folder: Path) -> Raw:
     if len(packed) > LIMIT_BYTES:
         largest = sorted(files, key=lambda file: -(folder / file).stat().st_size)[:_LARGEST]
         raise Problem(
-            f"{folder} has {len(packed) // 2**10} KiB packed, the limit is {LIMIT_BYTES // 2**10} KiB; the largest files "
-            f"are {', '.join(largest)}. Leave them out by .gitignore, or put the code into an image and use a manifest"
+            f"{folder} has {len(packed) // 2**10} KiB packed, the limit is {LIMIT_BYTES // 2**10} KiB; the largest "
+            f"files are {', '.join(largest)}. Leave them out by .gitignore, or put the code into an image and use a "
+            "manifest"
         )
     return {
         "apiVersion": "v1",

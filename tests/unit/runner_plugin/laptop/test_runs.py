@@ -135,7 +135,7 @@ def state_in_prefect(server: PrefectServer, command: Command) -> str | None:
         ("ends.py:completed", {"number": 3}, {}, 1, "InvalidParameters: ", "FAILED"),
         ("ends.py:missing", {}, {}, 1, "FlowLoadFailed: ", "FAILED"),
         ("broken.py:flow", {}, {}, 1, "FlowLoadFailed: ", "FAILED"),
-        ("ends.py:endless", {}, {"activeDeadlineSeconds": 12}, 1, "DeadlineExceeded: ", "FAILED"),
+        ("ends.py:endless", {}, {"activeDeadlineSeconds": 40}, 1, "DeadlineExceeded: ", "FAILED"),
     ],
 )
 def test_a_run_ends_as_on_a_cluster_and_leaves_nothing(
