@@ -18,7 +18,7 @@ from prefect_flowrun.cli.driver_log import DriverLog
 from prefect_flowrun.cli.flow_file import FlowFile, Options
 from prefect_flowrun.cli.follow import Follower
 from prefect_flowrun.cli.interrupts import EXIT_INTERRUPTED, caught
-from prefect_flowrun.cli.problem import Exists, Problem, Unreachable
+from prefect_flowrun.cli.problem import Exists, Problem, Uncertain, Unreachable
 
 if TYPE_CHECKING:
     from prefect_flowrun.cli.cluster import Cluster
@@ -103,14 +103,7 @@ def run(
     for manifest in found.others:
         cluster.apply(manifest)
     with caught() as interrupts:  # from here on there may be a run to cancel
-        try:
-            created = _create(cluster, found.flow_run, replace)
-        except Problem:
-            if code is not None:
-                cluster.drop(code)
-            raise
-        if code is not None:
-            cluster.give(code, created)
+        created = _create_with(code, cluster, found.flow_run, replace)
         console.print(f"{_kind_and_name(created)} created")
         if detach and not interrupts.asked:
             return 0
@@ -241,11 +234,29 @@ def _log(cluster: Cluster, run: dict[str, Any], *, everything: bool) -> DriverLo
     return DriverLog(cluster, run["metadata"]["uid"], _say, everything=everything)
 
 
+def _create_with(code: str | None, cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[str, Any]:
+    """Create a run, with which the ConfigMap with its code goes; without a run it does not stay."""
+    if code is None:
+        return _create(cluster, flow_run, replace)
+    try:
+        created = _create(cluster, flow_run, replace)
+    except Uncertain:
+        raise
+    except Problem:
+        cluster.drop(code)
+        raise
+    try:
+        cluster.give(code, created)
+    except Problem as problem:
+        console.print(f"{problem}; it stays when the run is deleted", style="dim", soft_wrap=True)
+    return created
+
+
 def _create(cluster: Cluster, flow_run: dict[str, Any], replace: bool) -> dict[str, Any]:
     try:
         return cluster.create(flow_run)
     except (Unreachable, KeyboardInterrupt) as interruption:
-        raise Problem(f"{interruption or 'interrupted'}; the run may be there all the same: flowrun list") from None
+        raise Uncertain(f"{interruption or 'interrupted'}; the run may be there all the same: flowrun list") from None
     except Exists as problem:
         name = flow_run["metadata"]["name"]
         if not replace:

@@ -18,6 +18,10 @@ class Unreachable(Problem):
     """The API server did not answer; it may a moment later."""
 
 
+class Uncertain(Problem):
+    """Whether the API server has done what it was asked for is not known."""
+
+
 class Gone(Problem):
     """There is no such object."""
 

@@ -6,8 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
+
+from prefect_flowrun.cli import app
+from prefect_flowrun.cli.problem import Problem, Unreachable
 
 EXAMPLE = str(Path(__file__).parents[4] / "examples" / "greetings.yaml")
 
@@ -51,6 +56,74 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "pip install 'prefect-flowrun[cli]'" in done.stderr
+
+
+class StandIn:
+    """A cluster that answers as it is told to."""
+
+    def __init__(self, creates: Any, gives: Exception | None = None) -> None:
+        self.creates, self.gives = creates, gives
+        self.calls: list[str] = []
+
+    def create(self, _flow_run: dict[str, Any]) -> Any:
+        self.calls.append("create")
+        if isinstance(self.creates, Exception):
+            raise self.creates
+        return self.creates
+
+    def give(self, code: str, _run: dict[str, Any]) -> None:
+        self.calls.append(f"give {code}")
+        if self.gives is not None:
+            raise self.gives
+
+    def drop(self, code: str) -> None:
+        self.calls.append(f"drop {code}")
+
+
+RUN = {"metadata": {"name": "etl", "uid": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "calls", "problem"),
+    [
+        (StandIn(RUN), ["create", "give code"], None),
+        (StandIn(RUN, gives=Problem("you may not")), ["create", "give code"], None),
+        (StandIn(Problem("refused")), ["create", "drop code"], "refused"),
+        # The run may be there, and needs its code.
+        (StandIn(Unreachable("no answer")), ["create"], "the run may be there all the same"),
+    ],
+)
+def test_the_code_of_a_run_goes_with_it_and_does_not_stay_without(
+    cluster: StandIn, calls: list[str], problem: str | None
+) -> None:
+    if problem is None:
+        assert app._create_with("code", cluster, RUN, False) == RUN
+    else:
+        with pytest.raises(Problem, match=problem):
+            app._create_with("code", cluster, RUN, False)
+    assert cluster.calls == calls
+
+
+def test_without_a_manifest_nothing_is_asked_of_a_cluster_before_all_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").write_text("from prefect import flow\n\n@flow\ndef etl(count): ...\n")
+    entrypoint = f"{tmp_path}/etl.py:etl"
+    for arguments, said in (
+        ([], "etl(count) needs count: --param count=VALUE"),
+        (["-p", "n=1"], "etl(count) has no parameter n"),
+        (["-p", "count=1", "--env", "A"], "--env: write it as NAME=VALUE"),
+    ):
+        done = flowrun("run", entrypoint, *arguments, KUBECONFIG=str(tmp_path / "missing"))
+        assert (done.returncode, done.stderr.strip()) == (2, f"flowrun: {said}")
+    done = flowrun("run", EXAMPLE, "--engine", "ray")
+    assert done.stderr.strip() == "flowrun: --engine: only with file.py:function; here the manifest says it"
+
+
+def test_a_dry_run_prints_a_manifest_to_keep(tmp_path: Path) -> None:
+    (tmp_path / "etl.py").write_text("from prefect import flow\n\n@flow\ndef etl(count): ...\n")
+    done = flowrun("run", f"{tmp_path}/etl.py:etl", "-p", "count=1", "--name", "mine", "--dry-run")
+    code, flow_run = yaml.safe_load_all(done.stdout)
+    assert (code["kind"], flow_run["kind"], flow_run["metadata"]) == ("ConfigMap", "FlowRun", {"name": "mine"})
+    assert flow_run["spec"]["flow"]["source"] == {"configMap": code["metadata"]["name"]}
 
 
 def kubeconfig(server: str) -> dict[str, object]:
