@@ -71,6 +71,15 @@ class Reason(StrEnum):
     DRIVER_ERROR = "DriverError"
 
 
+def idempotency_key(uid: str) -> str:
+    """Return the key under which Prefect creates the flow run of all attempts of a FlowRun at most once.
+
+    Args:
+        uid: of the FlowRun.
+    """
+    return f"flowrun-{uid}"
+
+
 class ClusterContract(_Model):
     """One cluster of the run, as the driver sees it."""
 
@@ -127,7 +136,7 @@ class DriverEnvironment(_Model):
     @property
     def idempotency_key(self) -> str:
         """Key under which Prefect creates the flow run of all attempts at most once."""
-        return f"flowrun-{self.uid}"
+        return idempotency_key(self.uid)
 
     @property
     def tags(self) -> list[str]:

@@ -16,6 +16,7 @@ from prefect_server import eventually
 
 from prefect_flowrun.contract import Activation, ClusterContract
 from prefect_flowrun.coordinator import children
+from prefect_flowrun.engines import packages
 
 
 def cluster(**changes):
@@ -29,7 +30,7 @@ def child(monkeypatch):
 
     def use(code):
         command = [sys.executable, "-u", "-c", textwrap.dedent(code)]
-        role = children._Role("scheduler", "distributed", lambda _: (command, {}))
+        role = children._Role("scheduler", lambda _: (command, {}))
         monkeypatch.setattr(children, "_ROLES", {"Dask": role})
 
     return use
@@ -72,8 +73,7 @@ def test_a_cluster_on_demand_is_not_started_with_the_run(child):
 
 
 def test_an_engine_that_the_image_lacks_is_an_error_before_anything_starts(monkeypatch):
-    absent = children._Role("head", "no_such_package_anywhere", None)
-    monkeypatch.setattr(children, "_ROLES", {**children._ROLES, "Ray": absent})
+    monkeypatch.setitem(packages.PACKAGES, "Ray", "no_such_package_anywhere")
     on_demand = cluster(name="ray", engine="Ray", activation=Activation.ON_DEMAND)
     with pytest.raises(children.EngineMissingError, match=r"'ray' needs Ray, but .* 'no_such_package_anywhere'"):
         children.Coordinators(on_lost=print).start([cluster(), on_demand])

@@ -11,13 +11,13 @@ from typing import Any
 
 from prefect_flowrun.cli.problem import Problem
 from prefect_flowrun.source.archive import pack
+from prefect_flowrun.source.listing import walk
 
 Raw = dict[str, Any]
 
 # A ConfigMap has 1 MiB at most.
 LIMIT_BYTES = 900 * 2**10
 _FILES = 2000
-_LEFT_OUT = {"__pycache__", "node_modules"}
 _GIT_S = 20
 _LARGEST = 3
 
@@ -56,10 +56,9 @@ def config_map(name: str, folder: Path) -> Raw:
 
 def _files(folder: Path) -> Iterator[str]:
     known = _by_git(folder)
-    for name in _walk(folder) if known is None else known:
-        path = folder / name
-        if path.is_file() and not path.is_symlink():
-            yield name
+    for file in walk(folder) if known is None else (folder / name for name in known):
+        if file.is_file() and not file.is_symlink():
+            yield file.relative_to(folder).as_posix()
 
 
 def _by_git(folder: Path) -> list[str] | None:
@@ -70,15 +69,3 @@ def _by_git(folder: Path) -> list[str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return [os.fsdecode(name) for name in listed.split(b"\0") if name]
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_left_out(Path(root) / name)]
-        for name in files:
-            if not name.startswith(".") and not name.endswith((".pyc", ".pyo")):
-                yield str((Path(root) / name).relative_to(folder))
-
-
-def _is_left_out(folder: Path) -> bool:
-    return folder.name.startswith(".") or folder.name in _LEFT_OUT or (folder / "pyvenv.cfg").exists()

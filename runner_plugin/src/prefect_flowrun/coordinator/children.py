@@ -6,7 +6,6 @@ death is seen at once by waitpid.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from typing import IO, NamedTuple
 from prefect_flowrun.contract import Activation, ClusterContract
 from prefect_flowrun.engines.base import CoordinatorSpec
 from prefect_flowrun.engines.dask.scheduler_command import dask_coordinator
+from prefect_flowrun.engines.packages import PACKAGES, is_installed
 from prefect_flowrun.engines.ray.head_command import ray_coordinator
 
 POLL_S = 0.02
@@ -33,13 +33,12 @@ class EngineMissingError(RuntimeError):
 
 class _Role(NamedTuple):
     name: str
-    package: str
     specify: CoordinatorSpec
 
 
 _ROLES = {
-    "Dask": _Role("scheduler", "distributed", dask_coordinator),
-    "Ray": _Role("head", "ray", ray_coordinator),
+    "Dask": _Role("scheduler", dask_coordinator),
+    "Ray": _Role("head", ray_coordinator),
 }
 
 
@@ -53,8 +52,8 @@ def command(cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:
         EngineMissingError: this image can't run the engine.
     """
     role = _ROLES.get(cluster.engine)
-    if role is None or importlib.util.find_spec(role.package) is None:
-        lacks = f"lacks the package {role.package!r}" if role else "knows no such engine"
+    if role is None or not is_installed(cluster.engine):
+        lacks = f"lacks the package {PACKAGES[cluster.engine]!r}" if role else "knows no such engine"
         raise EngineMissingError(f"Cluster {cluster.name!r} needs {cluster.engine}, but the image {lacks}")
     return role.specify(cluster)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_flowrun import environment
-from prefect_flowrun.contract import ClusterContract, RedirectPolicy
+from prefect_flowrun.contract import ClusterContract, RedirectPolicy, idempotency_key
 from prefect_flowrun.laptop.spec import Cluster, Engine, Redirect, Spec, variables
 
 NAMESPACE = "local"
@@ -51,7 +50,7 @@ class Place:
     """Of Prefect."""
     scale_socket: Path
     ray_token: str
-    own: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    own: Mapping[str, str]
     """The command's environment."""
 
 
@@ -65,8 +64,8 @@ class Identity:
 
     @property
     def idempotency_key(self) -> str:
-        """Of the flow run in Prefect; see `DriverEnvironment.idempotency_key`."""
-        return f"flowrun-{self.uid}"
+        """Of the flow run in Prefect."""
+        return idempotency_key(self.uid)
 
 
 def contract(cluster: Cluster, startup_s: int, port: int, http_port: int) -> ClusterContract:

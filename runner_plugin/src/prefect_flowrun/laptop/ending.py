@@ -30,7 +30,6 @@ class Ending:
     """Whether another attempt may do better."""
     reported: bool = False
     """Whether Prefect has heard of it."""
-    flow_run_id: str | None = None
 
 
 def cancelled() -> Ending:
@@ -70,7 +69,7 @@ def settled(ended: Ending, asked: Ending | None) -> Ending:
     if asked is None:
         return ended
     if ended.infrastructure:
-        return replace(asked, flow_run_id=ended.flow_run_id)
+        return asked
     # A result that came first stands.
     return replace(asked, reported=ended.reported) if ended.type is asked.type else ended
 
@@ -87,8 +86,7 @@ def of_driver(result_file: Path, pid: int, code: int) -> Ending:
         result = Result.model_validate_json(result_file.read_bytes())
     except (OSError, ValidationError):
         return _killed(pid, code)
-    may_do_better = result.type is ResultType.CRASHED and result.reason not in FINAL_REASONS
-    may_do_better |= result.type is ResultType.FAILED and result.reason not in FINAL_REASONS
+    may_do_better = result.type in {ResultType.CRASHED, ResultType.FAILED} and result.reason not in FINAL_REASONS
     message = result.message
     if may_do_better:
         message = f"{message[:_SAID]} (process {pid}, exit code {code})"
@@ -99,7 +97,6 @@ def of_driver(result_file: Path, pid: int, code: int) -> Ending:
         infrastructure=may_do_better,
         # A driver that crashed may have been too short of time to end its task runs.
         reported=result.prefect_informed and result.type is not ResultType.CRASHED,
-        flow_run_id=result.flow_run_id,
     )
 
 

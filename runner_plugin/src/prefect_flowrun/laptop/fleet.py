@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Fleet:
         self._elastic = elastic
         self._lock = threading.Lock()
         self._workers: dict[int, Process] = {}
-        self._failures: dict[int, _Failures] = {}
+        self._failures: defaultdict[int, _Failures] = defaultdict(_Failures)
         self._closed = False
 
     @property
@@ -72,8 +73,7 @@ class Fleet:
             for index in range(self._wanted):
                 if len(self._workers) >= self._wanted:
                     break
-                failures = self._failures.get(index, _Failures())
-                if index not in self._workers and time.monotonic() >= failures.not_before:
+                if index not in self._workers and time.monotonic() >= self._failures[index].not_before:
                     self._workers[index] = self._start(index)
             excess = sorted(self._workers)[self._wanted :]
         if excess and (not self._elastic or self._wanted == 0):
@@ -92,7 +92,7 @@ class Fleet:
                 continue
             worker.end_session()
             del self._workers[index]
-            failures = self._failures.setdefault(index, _Failures())
+            failures = self._failures[index]
             failures.count = 1 if time.monotonic() - worker.started > _STAYED_S else failures.count + 1
             pause_s = _BACKOFF_S[min(failures.count - 1, len(_BACKOFF_S) - 1)]
             # One that leaves in peace knows that its coordinator has gone: the driver is about to end, too.

@@ -7,21 +7,13 @@ after the run, for `prefect server start` to show.
 from __future__ import annotations
 
 import os
-import random
-import socket
 import sys
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from prefect_flowrun.laptop.commands import Command
-from prefect_flowrun.laptop.problem import CannotRun
 
-# None that the kernel gives to connections, Ray to its workers, or Kubernetes to its nodes: one of these may be taken
-# before it is listened on.
-_PORTS = range(20_000, 30_000)
-_TRIES = 100
 API_URL = "PREFECT_API_URL"
 _REACH = (API_URL, "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 # As the chart sets its server, see docs/benchmarks.md.
@@ -51,19 +43,6 @@ def users(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if API_URL in found else {}
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on.
-
-    Raises:
-        CannotRun: there is none.
-    """
-    for port in random.sample(_PORTS, _TRIES):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise CannotRun(f"no free port from {_PORTS[0]} to {_PORTS[-1]} on this machine")
 
 
 def command(port: int, folder: Path, env: Mapping[str, str]) -> Command:

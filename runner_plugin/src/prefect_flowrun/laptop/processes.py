@@ -55,18 +55,14 @@ class Process:
         """Return the exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
-    def wait(self, timeout_s: float) -> int | None:
+    def wait(self, timeout_s: float) -> None:
         """Wait for its end.
 
         Args:
             timeout_s: longest wait.
-
-        Returns:
-            the exit code, None if it still runs.
         """
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
-        return self.poll()
 
     def terminate(self) -> None:
         """Ask it to end; what it has started is its own to end."""

@@ -11,14 +11,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from prefect_flowrun.contract import ClusterContract, ResultType
-from prefect_flowrun.laptop import commands, ending, prefect_server
+from prefect_flowrun.laptop import commands, ending, ports, prefect_server
 from prefect_flowrun.laptop.commands import Identity, Place
 from prefect_flowrun.laptop.ending import Ending
 from prefect_flowrun.laptop.fleet import Fleet
@@ -26,7 +25,7 @@ from prefect_flowrun.laptop.guardian import Guardian
 from prefect_flowrun.laptop.processes import Process, end_all
 from prefect_flowrun.laptop.scale_api import ScaleApi
 from prefect_flowrun.laptop.spec import Cluster, Spec
-from prefect_flowrun.records import close_runs
+from prefect_flowrun.records import close_runs, rest
 
 Raw = dict[str, Any]
 
@@ -69,7 +68,6 @@ class LaptopRun:
         self._spec = spec
         self._place = place
         self._lines = lines
-        self._created = datetime.now(UTC)
         self._guardian = Guardian(place.folder)
         self._server: Process | None = None
         self._fleets: dict[str, Fleet] = {}
@@ -92,7 +90,7 @@ class LaptopRun:
         """
         (self._place.folder / "parameters.json").write_text(json.dumps(self._spec.flow.parameters))
         if not self._place.api_url:
-            port = prefect_server.free_port()
+            port = ports.free_port()
             self._place = replace(self._place, api_url=f"http://127.0.0.1:{port}/api")
             command = prefect_server.command(port, self._place.folder, self._place.own)
             self._server = Process(command, self._lines.others, self._guardian)
@@ -184,7 +182,7 @@ class LaptopRun:
         spec, place = self._spec, self._place
         result = place.folder / f"result-{who.attempt}"
         told = [
-            commands.contract(each, spec.startup_deadline_seconds, *(prefect_server.free_port() for _ in range(2)))
+            commands.contract(each, spec.startup_deadline_seconds, *(ports.free_port() for _ in range(2)))
             for each in spec.clusters
         ]
         self._fleets = {
@@ -240,31 +238,17 @@ class LaptopRun:
 
     def _announce_cancel(self, who: Identity) -> None:
         """Set the flow run Cancelling: its driver then ends it as what it is, and runs its hooks."""
-        with suppress(httpx.HTTPError, ValueError), self._client() as client:
-            post = _post(client)
+        with suppress(httpx.HTTPError, ValueError), rest.client(self._place.own, _TELL_S) as client:
+            post = rest.poster(client, self._place.api_url.rstrip("/"))
             run = close_runs.find(post, who.idempotency_key)
             if run is not None and run["state_type"] not in (*close_runs.FINAL, "CANCELLING"):
                 state = {"type": "CANCELLING", "name": "Cancelling", "message": "Ctrl-C was pressed"}
                 post(f"/flow_runs/{run['id']}/set_state", {"state": state, "force": True})
 
-    def _client(self) -> httpx.Client:
-        key = self._place.own.get("PREFECT_API_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self._place.api_url, headers=headers, timeout=_TELL_S)
-
     def _report(self, who: Identity, type_: str, message: str) -> None:
         process = Process(commands.report(who, self._place, type_, message), self._lines.others, self._guardian)
         process.wait(_REPORT_S)
         process.end_session()
-
-
-def _post(client: httpx.Client) -> close_runs.Post:
-    def post(path: str, body: Any) -> Any:
-        response = client.post(path, json=body)
-        response.raise_for_status()
-        return response.json() if response.content else None
-
-    return post
 
 
 def place_of(folder: Path, code: Path, source: Path | None, reach: Mapping[str, str]) -> Place:

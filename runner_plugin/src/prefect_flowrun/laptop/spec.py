@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from prefect_flowrun.contract import Activation
+from prefect_flowrun.engines.packages import is_installed
 from prefect_flowrun.laptop.problem import CannotRun
 
 Raw = dict[str, Any]
@@ -31,9 +31,6 @@ class Engine(StrEnum):
 
     DASK = "Dask"
     RAY = "Ray"
-
-
-_PACKAGES = {Engine.DASK: "distributed", Engine.RAY: "ray"}
 
 
 class Variable(_Part):
@@ -183,7 +180,7 @@ def read(flow_run: Raw) -> Spec:
     except ValidationError as error:
         raise CannotRun(_explain(error)) from None
     for engine in {cluster.engine for cluster in spec.clusters}:
-        if importlib.util.find_spec(_PACKAGES[engine]) is None:
+        if not is_installed(engine):
             raise CannotRun(f'{engine} is not installed here: pip install "prefect-flowrun[{engine.lower()}]"')
     if spec.suspend:
         raise CannotRun("spec.suspend is true: there is nothing to run")

@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
 from prefect_flowrun import environment
-from prefect_flowrun.records import close_runs
+from prefect_flowrun.records import close_runs, rest
 
 REQUEST_TIMEOUT_S = 10.0
 FIRST_WAIT_S = 1.0
@@ -75,12 +74,7 @@ def carry_out(order: Order, client: httpx.Client) -> None:
         order: what to report.
         client: with the credentials.
     """
-
-    def post(path: str, body: Any) -> Any:
-        response = client.post(order.api_url + path, json=body)
-        response.raise_for_status()
-        return response.json() if response.content else None
-
+    post = rest.poster(client, order.api_url)
     wait = FIRST_WAIT_S
     while True:
         try:
@@ -104,17 +98,8 @@ def main() -> None:
     except (OrderError, httpx.InvalidURL) as error:
         _say(str(error))
         sys.exit(2)
-    with httpx.Client(timeout=REQUEST_TIMEOUT_S, **_credentials(os.environ)) as client:
+    with rest.client(os.environ, REQUEST_TIMEOUT_S) as client:
         carry_out(order, client)
-
-
-def _credentials(env: Mapping[str, str]) -> dict[str, Any]:
-    if key := env.get("PREFECT_API_KEY"):
-        return {"headers": {"Authorization": f"Bearer {key}"}}
-    if login := env.get("PREFECT_API_AUTH_STRING"):
-        user, _, password = login.partition(":")
-        return {"auth": (user, password)}
-    return {}
 
 
 def _say(message: str) -> None:

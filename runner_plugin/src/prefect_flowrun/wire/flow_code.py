@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect_flowrun.source.archive import pack
+from prefect_flowrun.source.listing import walk
 from prefect_flowrun.wire import module_changes
 from prefect_flowrun.wire.shared_blobs import Blob
 
@@ -29,8 +30,6 @@ _FOLDER_LIMIT_BYTES = 64 * 2**20
 _FOLDER_LIMIT_FILES = 5000
 # A file that was changed is seen this late at most.
 _LOOK_INTERVAL_S = 1.0
-_LEFT_OUT = {"__pycache__", "node_modules"}
-_COMPILED = (".pyc", ".pyo")
 
 
 class FolderTooLargeError(RuntimeError):
@@ -147,26 +146,17 @@ class _Folder:
 def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
     """Yield path, time of change in ns and size of each file; stop when it is clear that there are too many."""
     total, count = 0, 0
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            each
-            for each in folders
-            if not each.startswith(".") and each not in _LEFT_OUT and not Path(place, each, "pyvenv.cfg").exists()
-        )
-        for name in sorted(names):
-            if name.startswith(".") or name.endswith(_COMPILED):
-                continue
-            file = Path(place, name)
-            try:
-                found = file.stat()
-            except OSError:  # a link to nowhere, or gone meanwhile
-                continue
-            if not file.is_file():
-                continue
-            yield file.relative_to(folder).as_posix(), found.st_mtime_ns, found.st_size
-            total, count = total + found.st_size, count + 1
-            if total > _FOLDER_LIMIT_BYTES or count > _FOLDER_LIMIT_FILES:
-                return
+    for file in walk(folder):
+        try:
+            found = file.stat()
+        except OSError:  # a link to nowhere, or gone meanwhile
+            continue
+        if not file.is_file():
+            continue
+        yield file.relative_to(folder).as_posix(), found.st_mtime_ns, found.st_size
+        total, count = total + found.st_size, count + 1
+        if total > _FOLDER_LIMIT_BYTES or count > _FOLDER_LIMIT_FILES:
+            return
 
 
 def _installed() -> tuple[str, ...]:

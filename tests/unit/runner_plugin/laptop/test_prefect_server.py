@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
-import pytest
-
-from prefect_flowrun.laptop import prefect_server
-from prefect_flowrun.laptop.prefect_server import free_port, users
-from prefect_flowrun.laptop.problem import CannotRun
+from prefect_flowrun.laptop.prefect_server import users
 
 PROFILES = """
 active = "work"
@@ -39,15 +34,3 @@ def test_else_there_is_none(tmp_path: Path) -> None:
     assert users({"PREFECT_HOME": str(tmp_path)}) == {}
     (tmp_path / "profiles.toml").write_text("not toml")
     assert users({"PREFECT_HOME": str(tmp_path)}) == {}
-
-
-def test_a_port_that_is_taken_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
-    monkeypatch.setattr(prefect_server, "_PORTS", range(port, port + 1))
-    monkeypatch.setattr(prefect_server, "_TRIES", 1)
-    assert free_port() == port
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
-        with pytest.raises(CannotRun, match=f"no free port from {port} to {port}"):
-            free_port()

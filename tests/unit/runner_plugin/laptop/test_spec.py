@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_refusal_quotes_no_values() -> None:
 
 
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(CannotRun, match=r'Dask is not installed here: pip install "prefect-flowrun\[dask\]"'):
         spec.read(flow_run(clusters=[DASK]))
 

@@ -21,10 +21,10 @@ def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str
     """
     argv = [sys.executable, "-P", "-m", "distributed.cli.dask_scheduler"]
     # All interfaces: the workers come from other pods, through the Service.
-    listen = os.environ.get(environment.LISTEN, "0.0.0.0")  # noqa: S104
-    argv += ["--host", listen, "--port", str(cluster.port)]
+    listen = os.environ.get(environment.LISTEN, "")
+    argv += ["--host", listen or "0.0.0.0", "--port", str(cluster.port)]  # noqa: S104
     # HTTP (health, metrics) is served on this port even without bokeh's dashboard, which costs 0.5 s of imports.
-    argv += ["--dashboard-address", f"{os.environ.get(environment.LISTEN, '')}:{cluster.http_port}"]
+    argv += ["--dashboard-address", f"{listen}:{cluster.http_port}"]
     argv += ["--dashboard" if cluster.dashboard else "--no-dashboard"]
     argv += ["--preload", "prefect_flowrun.engines.dask.scheduler_preload"]
     if environment.IDLE_SECONDS in os.environ:
