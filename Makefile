@@ -18,8 +18,8 @@ try: setup ## A first run on this machine: no Kubernetes, no root
 	@echo "Next: a flow of your own, $(VENV)/bin/flowrun run flow.py:main --local (docs/cli.md); a cluster, make demo"
 
 .PHONY: demo
-demo: install ## Cluster, images, install, two example runs with a live view
-	@$(PY) dev/demo.py
+demo: install ## Cluster, images, install, two example runs
+	@dev/demo.sh
 
 .PHONY: test
 test: setup ## All tests: unit, chart, and end-to-end on a real cluster

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def test_a_run_is_started_followed_listed_and_replaced(ns: Cluster, file: Callab
     assert exit_code == 0
     assert output.count("Beginning flow run") == 1
     assert "[scheduler" not in output
-    assert re.search(rf"{ns.namespace} +r +Succeeded +FlowCompleted", Command(ns, "list").ended()[1])
+    assert re.search(r"^r +Succeeded +FlowCompleted", Command(ns, "list").ended()[1], re.MULTILINE)
     exit_code, output = Command(ns, "cancel", "r").ended()
     assert exit_code == 2
     assert "r has ended already (FlowCompleted)" in output
@@ -187,6 +188,62 @@ def test_a_file_without_a_manifest_is_run_with_its_folder_which_goes_with_the_ru
 
 def own_config_maps(ns: Cluster) -> list[Raw]:
     return [found for found in ns.list("configmaps") if found["metadata"]["name"].startswith("r-code-")]
+
+
+TALKS = """
+import time
+from prefect import flow, task
+
+@task(log_prints=True)
+def talk(number):
+    for line in range(50):
+        print(f"said {number}-{line}.", flush=True)
+        time.sleep(0.01)
+
+@flow
+def talks(count: int, then_s: float = 0):
+    talk.map(range(count)).wait()
+    time.sleep(then_s)
+"""
+
+
+def test_no_line_of_the_workers_of_a_run_is_lost(ns: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow" / "talks.py").write_text(TALKS)
+    options = ("--name", "r", "--workers", "3", "-p", "count=30", "--detach")
+    assert Command(ns, "run", f"{tmp_path}/flow/talks.py:talks", *options).ended()[0] == 0
+    shown = Command(ns, "logs", "r", "--workers", "--follow")
+    written = Command(ns, "logs", "@latest", "-f", "--out-dir", str(tmp_path / "logs"))
+    exit_code, output = shown.ended()
+    assert exit_code == 0, output
+    said = sorted(re.findall(r"^\[default-w-\d\] .*said (\d+-\d+)\.", output, re.MULTILINE))
+    assert said == sorted(f"{number}-{line}" for number in range(30) for line in range(50))
+    assert written.ended()[0] == 0
+    files = {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()}
+    assert sum(text.count("said ") for name, text in files.items() if "-w-" in name) == 30 * 50
+    assert "Beginning flow run" in "".join(text for name, text in files.items() if "-w-" not in name)
+    ns.wait_clean("r", 30)
+    exit_code, output = Command(ns, "logs", "r", "--workers").ended()
+    assert exit_code == 2
+    assert "r has ended, and its workers are gone with it" in output
+    assert Command(ns, "logs", "r", "--tail", "1").ended()[1].startswith("[flowrun] FlowCompleted")
+
+
+def test_a_dashboard_is_reached_until_its_run_ends(ns: Cluster, file: Callable[..., str]) -> None:
+    run = flow_run(workers=1, parameters={"n": 2, "seconds": 60.0})
+    run["spec"]["clusters"][0]["dashboard"] = True
+    assert Command(ns, "run", file(code(), run), "--detach").ended()[0] == 0
+    ns.wait_for(lambda: ns.condition("r", "ClustersReady").get("status") == "True", 90, "workers ready")
+    command = Command(ns, "dashboard", "r")
+    command.wait_said(ns, r"dashboard of default \(Dask\): http://\S+/status", 20)
+    (url,) = re.findall(r"http://\S+", command.output)
+    for _ in range(3):  # each by a way of its own
+        with urllib.request.urlopen(url, timeout=20) as page:
+            assert "Dask" in page.read().decode()
+    assert Command(ns, "cancel", "r").ended()[0] == 0
+    exit_code, output = command.ended()
+    assert exit_code == 0, output
+    assert "r has no driver that runs now: flowrun get r" in output
 
 
 def test_a_run_that_fails_is_exit_code_1_and_says_why(ns: Cluster, file: Callable[..., str]) -> None:

@@ -1,8 +1,8 @@
 """The command `flowrun`: runs FlowRuns from a terminal and stops them with Ctrl-C.
 
 It talks to the Kubernetes API alone, with the user's own rights, and imports nothing of Prefect: a command must answer
-at once. `app` holds the commands, `follow` what happens between a start and an end, `view` the words, and `cluster`
-all requests.
+at once. `commands` holds what is typed, `files` what the user has here, `kube` all requests, `following` what happens
+between a start and an end, and `show` the words.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 def main() -> None:
     """Run the command; says what to install when the extra `cli` is missing."""
     try:
+        from prefect_flowrun.cli import commands  # noqa: F401, PLC0415 - registers them
         from prefect_flowrun.cli.app import app  # noqa: PLC0415 - its imports may be missing
     except ModuleNotFoundError as error:
         sys.exit(f"flowrun: {error.name} is missing; the command needs: pip install 'prefect-flowrun[cli]'")

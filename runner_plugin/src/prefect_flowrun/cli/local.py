@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_flowrun.cli import view
-from prefect_flowrun.cli.manifests import Manifests
+from prefect_flowrun.cli.files.manifests import Manifests
 from prefect_flowrun.cli.problem import Problem
+from prefect_flowrun.cli.show import view
 
 if TYPE_CHECKING:
     from prefect_flowrun.laptop.run import LaptopRun

@@ -30,14 +30,23 @@ def lay_out(source: Source, others: Iterable[Raw], folder: Path) -> None:
         raise CannotRun(f"the flow's code is in the PersistentVolumeClaim {claim}, which is not on this machine")
     for other in others:
         if other["kind"] == "ConfigMap" and other["metadata"].get("name") == source.config_map:
-            _write(other, folder)
+            write(other, folder)
             return
     raise CannotRun(
         f"the flow's code is in the ConfigMap {source.config_map}, which is not in the same file as the FlowRun"
     )
 
 
-def _write(config_map: Raw, folder: Path) -> None:
+def write(config_map: Raw, folder: Path) -> None:
+    """Write the entries of a ConfigMap as files.
+
+    Args:
+        config_map: as its manifest has it.
+        folder: empty.
+
+    Raises:
+        CannotRun: an entry is none that the API server would take.
+    """
     for name, text in (config_map.get("data") or {}).items():
         (folder / _file(name)).write_text(str(text))
     for name, text in (config_map.get("binaryData") or {}).items():

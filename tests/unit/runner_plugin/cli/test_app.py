@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from prefect_flowrun.cli import app
+from prefect_flowrun.cli.commands import start
 from prefect_flowrun.cli.problem import Problem, Unreachable
 
 EXAMPLE = str(Path(__file__).parents[4] / "examples" / "greetings.yaml")
@@ -47,7 +47,7 @@ def test_a_cluster_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> N
 
 def test_the_command_imports_nothing_slow() -> None:
     slow = {"prefect", "dask", "ray", "kubernetes", "pydantic", "httpx"}
-    code = f"import sys, prefect_flowrun.cli.app; sys.exit(sorted({slow} & set(sys.modules)) or 0)"
+    code = f"import sys, prefect_flowrun.cli.commands; sys.exit(sorted({slow} & set(sys.modules)) or 0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
@@ -97,10 +97,10 @@ def test_the_code_of_a_run_goes_with_it_and_does_not_stay_without(
     cluster: StandIn, calls: list[str], problem: str | None
 ) -> None:
     if problem is None:
-        assert app._create_with("code", cluster, RUN, False) == RUN
+        assert start.create_with("code", cluster, RUN, replace=False) == RUN
     else:
         with pytest.raises(Problem, match=problem):
-            app._create_with("code", cluster, RUN, False)
+            start.create_with("code", cluster, RUN, replace=False)
     assert cluster.calls == calls
 
 
@@ -124,6 +124,49 @@ def test_a_dry_run_prints_a_manifest_to_keep(tmp_path: Path) -> None:
     code, flow_run = yaml.safe_load_all(done.stdout)
     assert (code["kind"], flow_run["kind"], flow_run["metadata"]) == ("ConfigMap", "FlowRun", {"name": "mine"})
     assert flow_run["spec"]["flow"]["source"] == {"configMap": code["metadata"]["name"]}
+
+
+def test_every_command_says_what_it_does() -> None:
+    listed = flowrun("--help").stdout
+    for name in ("run", "rerun", "watch", "logs", "get", "list", "cancel", "suspend", "resume", "dashboard", "ui",
+                 "lint", "doctor", "report", "version", "cluster"):  # fmt: skip
+        assert f" {name} " in listed
+        assert flowrun(name, "--help").returncode == 0
+    for name in ("create", "list", "scale", "park", "connect", "delete"):
+        assert f" {name} " in flowrun("cluster", "--help").stdout
+
+
+def test_kubectl_finds_it_as_a_plugin() -> None:
+    done = subprocess.run([f"{Path(sys.executable).parent}/kubectl-flowrun", "version", "--client"],
+                          capture_output=True, text=True, timeout=120, check=True)  # fmt: skip
+    assert done.stdout.startswith("flowrun ")
+
+
+def test_names_are_completed_and_a_cluster_that_is_away_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:9")))
+    asked = {"COMP_WORDS": "flowrun watch ", "COMP_CWORD": "2", "_FLOWRUN_COMPLETE": "complete_bash"}
+    command = [f"{Path(sys.executable).parent}/flowrun"]
+    env = {**os.environ, **asked, "KUBECONFIG": str(tmp_path / "config")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+    assert (done.stdout.strip(), done.stderr) == ("@latest", "")
+
+
+def test_a_manifest_is_looked_through_without_a_cluster(tmp_path: Path) -> None:
+    done = flowrun("lint", EXAMPLE, "--offline")
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        ["ok   greetings.py:greetings: the function is in the ConfigMap greetings-code and takes its parameters"],
+    )
+    text = Path(EXAMPLE).read_text()
+    (tmp_path / "f.yaml").write_text(text.replace("greetings.py:greetings", "greetings.py:greet"))
+    done = flowrun("lint", str(tmp_path / "f.yaml"), "-p", "n=1", KUBECONFIG=str(tmp_path / "missing"))
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[0] == "bad  greetings.py has no function greet"
+    assert done.stdout.splitlines()[1].startswith("note not checked by a cluster; no cluster: ")
+    (tmp_path / "f.yaml").write_text(text.replace("greetings.py:greetings", "hello.py:greetings"))
+    done = flowrun("lint", str(tmp_path / "f.yaml"), "--offline")
+    said = "bad  spec.flow.entrypoint: there is no hello.py in the ConfigMap greetings-code; there is: greetings.py"
+    assert (done.returncode, done.stdout.strip()) == (2, said)
 
 
 def kubeconfig(server: str) -> dict[str, object]:

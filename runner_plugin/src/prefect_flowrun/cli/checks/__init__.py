@@ -1,0 +1,1 @@
+"""What could go wrong, looked at before it does: a manifest, an installation."""

@@ -1,0 +1,1 @@
+"""What the user has on this machine: manifests, a flow's file and its folder, parameters."""

@@ -1,0 +1,1 @@
+"""What a command does while something runs elsewhere: its stages, its logs, Ctrl-C."""
