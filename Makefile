@@ -54,8 +54,9 @@ format: setup ## Format the code
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
 
 .PHONY: generate
-generate: setup ## CRDs from the pydantic models
-	@$(PY) -m flowrun_operator.api.crd charts/flowrun-operator/files/crds
+generate: setup ## CRDs, the tables of docs/api.md and schemas for editors, from the pydantic models
+	@$(PY) -m flowrun_api.kinds.crd charts/flowrun-operator/files/crds
+	@$(PY) -m flowrun_api.kinds.reference docs/api.md docs/schemas
 
 .PHONY: lock
 lock: setup ## Renew the lock files (UPGRADE=1: newest versions)

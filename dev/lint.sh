@@ -15,8 +15,11 @@ lint-imports --no-cache
 step "generated files"
 generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
-python -m flowrun_operator.api.crd "$generated"
-diff -ru "$generated" charts/flowrun-operator/files/crds || { echo "stale: run make generate" >&2; exit 1; }
+python -m flowrun_api.kinds.crd "$generated/crds"
+diff -ru "$generated/crds" charts/flowrun-operator/files/crds || { echo "stale: run make generate" >&2; exit 1; }
+cp docs/api.md "$generated/api.md"
+python -m flowrun_api.kinds.reference "$generated/api.md" "$generated/schemas"
+{ diff -u "$generated/api.md" docs/api.md && diff -ru "$generated/schemas" docs/schemas; } || { echo "stale: run make generate" >&2; exit 1; }
 if command -v shellcheck >/dev/null; then
     step "shellcheck"
     find dev requirements .ci -type f \( -name '*.sh' -o -name cluster-up -o -name cluster-down -o -name kubebox -o -name run \) -print0 |

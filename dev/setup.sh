@@ -24,10 +24,10 @@ if [ "${1:-}" = --uv ]; then
 fi
 # Nothing to do while neither the lock file nor the packages' metadata changed.
 stamp=.venv/.flowrun-setup
-want=$(cat requirements/dev.txt operator/pyproject.toml runner_plugin/pyproject.toml | sha256sum | cut -d' ' -f1)-$PWD
+want=$(cat requirements/dev.txt api/pyproject.toml client/pyproject.toml operator/pyproject.toml runner_plugin/pyproject.toml | sha256sum | cut -d' ' -f1)-$PWD
 [ "$(cat "$stamp" 2>/dev/null || true)" = "$want" ] && exit 0
 echo "setup: Python environment in .venv"
 [ -x .venv/bin/python ] || "$uv" venv --quiet --python '>=3.11,<3.14' .venv
 VIRTUAL_ENV=$PWD/.venv "$uv" pip sync --quiet requirements/dev.txt
-VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --no-deps -e operator -e runner_plugin
+VIRTUAL_ENV=$PWD/.venv "$uv" pip install --quiet --no-deps -e api -e client -e operator -e runner_plugin
 echo "$want" >"$stamp"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from prefect.testing import utilities
 
-from prefect_flowrun.contract import RedirectPolicy
+from flowrun_api.contract import RedirectPolicy
 from prefect_flowrun.runner import redirect
 from prefect_flowrun.runner.options import EngineChoice
 

@@ -71,7 +71,7 @@ write_build_secrets() { # folder
 # fresh clone would reinstall everything).
 make_context() { # folder
   local dir
-  for dir in requirements operator runner_plugin examples benchmarks; do
+  for dir in requirements api operator runner_plugin examples benchmarks; do
     mkdir -p "$1/$dir"
     [ ! -d "$ROOT/$dir" ] || (cd "$ROOT" && find "$dir" -name __pycache__ -prune -o -name '*.egg-info' -prune -o -type f -print0 |
       tar --null -T - --mtime=@1577836800 --mode=u+rw,go+r-w -cf - | tar -C "$1" -xf -)

@@ -30,7 +30,7 @@ def flowrun(lane: Lane) -> Flowrun:
         config = lane.plane.kubeconfig(f"user-{lane.namespace}-{token[:5]}", lane.plane.url, token)
         more = ("--namespace", lane.namespace) if namespaced else ()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "ignore", "-m", "prefect_flowrun.cli", *args, *more, "--kubeconfig", str(config)),
+            *(sys.executable, "-W", "ignore", "-m", "flowrun.cli", *args, *more, "--kubeconfig", str(config)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             # Told nothing of the terminal, so that a table is not cut to its width.

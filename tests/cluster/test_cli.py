@@ -24,7 +24,7 @@ class Command:
     """A `flowrun` that runs, and what it has printed so far."""
 
     def __init__(self, ns: Cluster, *args: str, kubeconfig: str = "") -> None:
-        command = [sys.executable, "-u", "-m", "prefect_flowrun.cli", *args, "--namespace", ns.namespace]
+        command = [sys.executable, "-u", "-m", "flowrun.cli", *args, "--namespace", ns.namespace]
         command += ["--kubeconfig", kubeconfig or ns.kubeconfig]
         self.process = subprocess.Popen(
             command,

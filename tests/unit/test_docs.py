@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.taskcluster import TaskCluster
 
 ROOT = Path(__file__).parents[2]
 CRDS = {

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flowrun_operator.api.common import Engine, PodSecurity, Resources
-from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
-from flowrun_operator.api.naming import attempt_name
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import Engine, PodSecurity, Resources
+from flowrun_api.kinds.flowrun import FlowRun, PrefectFlowRun
+from flowrun_api.kinds.naming import attempt_name
+from flowrun_api.kinds.taskcluster import TaskCluster
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from flowrun_operator.api.common import Engine, PodSecurity, Resources
+from flowrun_api.kinds.common import Engine, PodSecurity, Resources
 from flowrun_operator.election.election import Terms
 from flowrun_operator.model import Defaults
 

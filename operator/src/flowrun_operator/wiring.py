@@ -10,8 +10,8 @@ from typing import Any
 
 import kopf
 
+from flowrun_api.kinds.constants import GROUP, LABEL_MANAGED_BY, LABEL_RUN, MANAGER, VERSION
 from flowrun_operator import metrics
-from flowrun_operator.api.constants import GROUP, LABEL_MANAGED_BY, LABEL_RUN, MANAGER, VERSION
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key
 from flowrun_operator.loop.queue import WorkQueue

@@ -23,7 +23,7 @@ import ray
 from prefect_server import PrefectServer, eventually
 from ray import exceptions as errors
 
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.engines.base import Call
 from prefect_flowrun.engines.needs import Needs
 from prefect_flowrun.engines.ray.engine import RayEngine
@@ -372,7 +372,7 @@ def test_second_ray_cluster_of_a_process_is_refused() -> None:
 
 _OWN_RAY = """
 import os, signal, time
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.engines.base import Call
 from prefect_flowrun.engines.ray.engine import RayEngine, ray
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from prefect_server import FINAL, PrefectServer, eventually
 
-from flowrun_operator.api.flowrun import FlowRun
+from flowrun_api.kinds.flowrun import FlowRun
 from prefect_flowrun import ClusterTaskRunner
 from prefect_flowrun.driver.load_flow import load_flow
 from prefect_flowrun.runner.options import EngineChoice, Fallback

@@ -7,10 +7,10 @@ import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_run
 from pydantic import TypeAdapter
 
-from flowrun_operator.api.common import Engine, Resources
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.contract import ClusterContract
+from flowrun_api.kinds.common import Engine, Resources
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.children import belongings, driver_job, task_cluster
-from flowrun_operator.contract import ClusterContract
 
 WITH_KEY = replace(DEFAULTS, prefect_api_key_set=True)
 

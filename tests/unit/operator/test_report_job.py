@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from operator_testing.builders import DEFAULTS, NAMESPACE, RUN_UID, a_run
 
-from flowrun_operator.api.common import Resources
+from flowrun_api.kinds.common import Resources
 from flowrun_operator.children import report_job
 
 SPEC = {

@@ -1,6 +1,6 @@
 import pytest
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_api.kinds.common import Engine, Resources
 from flowrun_operator.settings import Settings
 
 PREFIX = "FLOWRUN_OPERATOR_"

@@ -3,7 +3,7 @@
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_cluster, a_run
 
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.children import completed, coordinator_pod, driver_job, task_cluster
 from flowrun_operator.engines import ENGINES
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from operator_testing.builders import DEFAULTS, a_cluster
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_api.contract import ClusterContract
+from flowrun_api.kinds.common import Engine, Resources
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.children import completed, coordinator_pod, token_of_its_own
-from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from prefect_server import eventually
 
-from prefect_flowrun.contract import Activation, ClusterContract
+from flowrun_api.contract import Activation, ClusterContract
 from prefect_flowrun.coordinator import children
 from prefect_flowrun.engines import packages
 
@@ -178,7 +178,7 @@ def test_sigterm_ends_a_process_whose_main_thread_runs_no_python_code():
 
 def test_a_request_from_inside_takes_the_same_road_and_keeps_its_reason():
     process = run_stuck("""
-        from prefect_flowrun.contract import Reason
+        from flowrun_api.contract import Reason
         try:
             threading.Timer(0.2, shutdown.request, args=(Reason.COORDINATOR_LOST, "gone")).start()
             time.sleep(60)

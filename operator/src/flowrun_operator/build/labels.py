@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_operator.api.constants import (
+from flowrun_api.kinds.constants import (
     API_VERSION,
     GROUP,
     LABEL_ATTEMPT,
@@ -19,7 +19,7 @@ from flowrun_operator.api.constants import (
     ROLE_REPORT,
     ROLE_WORKER,
 )
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.taskcluster import TaskCluster
 
 _COMPONENTS = {ROLE_DRIVER: "driver", ROLE_WORKER: "worker", ROLE_COORDINATOR: "coordinator", ROLE_REPORT: "report"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_operator.api.common import PrefectOptions
+from flowrun_api.kinds.common import PrefectOptions
 from flowrun_operator.build.pod import env, from_secret
 
 

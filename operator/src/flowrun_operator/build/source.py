@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_operator.api.common import FlowSource
+from flowrun_api.kinds.common import FlowSource
 from flowrun_operator.build.pod import env
 
 SOURCE_PATH = "/flowrun/source"

@@ -10,7 +10,7 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_operator.api.common import PodOptions
+from flowrun_api.kinds.common import PodOptions
 from flowrun_operator.build.merge import merged
 from flowrun_operator.build.template import containers, listed, main_container, spec_of
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_operator.api.common import Engine, PrefectOptions, SecretKey
-from flowrun_operator.api.constants import GROUP
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.naming import cluster_name, own_name
+from flowrun_api.kinds.common import Engine, PrefectOptions, SecretKey
+from flowrun_api.kinds.constants import GROUP
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.naming import cluster_name, own_name
 from flowrun_operator.build.labels import labels, owner, with_users
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET, secret
 from flowrun_operator.children.parameters import parameters_json, parameters_secret

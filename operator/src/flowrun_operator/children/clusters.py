@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_operator.api.clusters import ClusterSpec
-from flowrun_operator.api.common import FIRST_PORTS, Engine, Metadata, Resources
-from flowrun_operator.api.constants import API_VERSION, MANAGER
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.naming import attempt_name, cluster_name
-from flowrun_operator.api.taskcluster import FlowRunRef, ScaleDown, TaskCluster, TaskClusterSpec, TaskClusterWorkers
+from flowrun_api.contract import ClusterContract
+from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.common import FIRST_PORTS, Engine, Metadata, Resources
+from flowrun_api.kinds.constants import API_VERSION, MANAGER
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.naming import attempt_name, cluster_name
+from flowrun_api.kinds.taskcluster import FlowRunRef, ScaleDown, TaskCluster, TaskClusterSpec, TaskClusterWorkers
 from flowrun_operator.build.labels import labels, owner, with_users
 from flowrun_operator.children.belongings import prefect_options, ray_token
-from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.model import Defaults
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flowrun_operator.api.common import Resources
-from flowrun_operator.api.constants import LABEL_RUN_UID, ROLE_DRIVER
-from flowrun_operator.api.flowrun import FlowRun, TaskRunnerRedirect
-from flowrun_operator.api.naming import attempt_name
+from flowrun_api.kinds.common import Resources
+from flowrun_api.kinds.constants import LABEL_RUN_UID, ROLE_DRIVER
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.naming import attempt_name
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
@@ -26,12 +26,6 @@ DRIVER_GRACE_S = 8
 # The result is in the pod: a Job that went sooner would take it along while the operator is restarted (F04). With the
 # operator alive the Job goes with its FlowRun, at the run's own TTL.
 _SHORTEST_JOB_TTL_S = 3600
-_REDIRECT = {
-    TaskRunnerRedirect.ALL: "all",
-    TaskRunnerRedirect.DEFAULT_ONLY: "default-only",
-    TaskRunnerRedirect.EXPLICIT: "explicit",
-    TaskRunnerRedirect.NONE: "none",
-}
 
 
 def driver_job(run: FlowRun, attempt: int, defaults: Defaults, left_s: int | None = None) -> dict[str, Any]:
@@ -88,7 +82,7 @@ def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str
         FLOWRUN_UID=run.metadata.uid,
         FLOWRUN_ATTEMPT=attempt,
         FLOWRUN_ENTRYPOINT=run.spec.flow.entrypoint,
-        FLOWRUN_TASK_RUNNERS=_REDIRECT[run.spec.redirect_task_runners],
+        FLOWRUN_TASK_RUNNERS=run.spec.redirect_task_runners.policy.value,
         FLOWRUN_CLUSTERS=json.dumps(told),
         HOME="/tmp",  # noqa: S108
     )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flowrun_operator.api.common import SecretKey
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.naming import own_name
+from flowrun_api.kinds.common import SecretKey
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.naming import own_name
 from flowrun_operator.build.nulls import with_nulls
 from flowrun_operator.build.pod import env
 from flowrun_operator.build.secrets import PARAMETERS_IN_SECRET

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_operator.api.common import PodOptions, Resources
-from flowrun_operator.api.constants import MAIN_CONTAINER, ROLE_REPORT
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.naming import idempotency_key, report_name
+from flowrun_api.contract import idempotency_key
+from flowrun_api.kinds.common import PodOptions, Resources
+from flowrun_api.kinds.constants import MAIN_CONTAINER, ROLE_REPORT
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.naming import report_name
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env

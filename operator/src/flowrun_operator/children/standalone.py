@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flowrun_operator.api.common import Engine, PodOptions, Resources
-from flowrun_operator.api.constants import ROLE_COORDINATOR
-from flowrun_operator.api.naming import coordinator_name
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.contract import ClusterContract
+from flowrun_api.kinds.common import Engine, PodOptions, Resources
+from flowrun_api.kinds.constants import ROLE_COORDINATOR
+from flowrun_api.kinds.naming import coordinator_name
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner, with_users
 from flowrun_operator.build.pod import PYTHON, PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env
@@ -16,7 +17,6 @@ from flowrun_operator.build.quantities import total
 from flowrun_operator.build.secrets import secret
 from flowrun_operator.build.source import source_parts
 from flowrun_operator.build.template import effective_resources
-from flowrun_operator.contract import ClusterContract
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.engines.ray import token_secret
 from flowrun_operator.model import Defaults

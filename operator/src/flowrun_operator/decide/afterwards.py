@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.api.flowrun import FlowRunStatus
+from flowrun_api.kinds.flowrun import FlowRunStatus
 from flowrun_operator.decide import informed
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.run_status import too_late

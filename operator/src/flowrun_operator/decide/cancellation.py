@@ -5,8 +5,8 @@ A result that came first stands: expiry is asked before.
 
 from datetime import datetime
 
-from flowrun_operator.api.flowrun import FailureClass
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.flowrun import FailureClass
 from flowrun_operator.decide.outcome import attempt_outcome
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.constants import ROLE_WORKER
-from flowrun_operator.api.naming import worker_name
-from flowrun_operator.api.taskcluster import TaskClusterStatus
+from flowrun_api.kinds.common import ConditionStatus
+from flowrun_api.kinds.constants import ROLE_WORKER
+from flowrun_api.kinds.naming import worker_name
+from flowrun_api.kinds.taskcluster import TaskClusterStatus
 from flowrun_operator.build.labels import cluster_labels, selector
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.replacement import WorkerPlan

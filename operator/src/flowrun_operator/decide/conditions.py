@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from flowrun_operator.api.common import Condition, ConditionStatus
+from flowrun_api.kinds.common import Condition, ConditionStatus
 
 # Etcd and people both prefer short messages.
 MAX_MESSAGE = 1024

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
 from flowrun_operator.decide.informed import DRIVER_SPEAKS_S, has_own_key
 from flowrun_operator.decide.managed_by import managed_by
 from flowrun_operator.decide.outcome import attempt_outcome

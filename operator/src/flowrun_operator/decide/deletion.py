@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
 from flowrun_operator.decide.plan import AttemptOutcome
 from flowrun_operator.model import AttemptView, RunView
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from flowrun_operator.api.naming import attempt_name
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.naming import attempt_name
 from flowrun_operator.children import belonging_names, belongings, driver_job, task_cluster
-from flowrun_operator.contract import ResultType
 from flowrun_operator.decide import afterwards, informed, run_status
 from flowrun_operator.decide.deadline import left_s
 from flowrun_operator.decide.deletion import kept, kept_at_end

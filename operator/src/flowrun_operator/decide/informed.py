@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.api.common import Condition, ConditionStatus
-from flowrun_operator.api.naming import report_name
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.common import Condition, ConditionStatus
+from flowrun_api.kinds.naming import report_name
 from flowrun_operator.children import report_job
-from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.conditions import condition
 from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.decide.plan import (

@@ -6,9 +6,9 @@ is set, or one that is no quantity, nothing is known and nothing is refused.
 
 from __future__ import annotations
 
-from flowrun_operator.api.common import Resources
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import Resources
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.quantities import in_bytes, limit
 from flowrun_operator.build.template import effective_resources
 from flowrun_operator.children import driver_resources

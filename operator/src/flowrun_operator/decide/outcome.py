@@ -8,8 +8,8 @@ process that exits with 0 on SIGTERM leaves a pod that Succeeded.
 
 from __future__ import annotations
 
-from flowrun_operator.api.flowrun import FailureClass, PrefectFlowRun
-from flowrun_operator.contract import Result, ResultType, parse_result
+from flowrun_api.contract import Result, ResultType, parse_result
+from flowrun_api.kinds.flowrun import FailureClass, PrefectFlowRun
 from flowrun_operator.decide.plan import AttemptOutcome
 from flowrun_operator.model import AttemptView, PodFacts, Problem, Terminated
 

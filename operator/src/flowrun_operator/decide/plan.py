@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flowrun_operator.api.flowrun import FailureClass, FlowRunStatus, PrefectFlowRun
-from flowrun_operator.api.taskcluster import TaskClusterStatus
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.flowrun import FailureClass, FlowRunStatus, PrefectFlowRun
+from flowrun_api.kinds.taskcluster import TaskClusterStatus
 
 
 @dataclass(frozen=True)

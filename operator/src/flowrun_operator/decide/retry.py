@@ -6,7 +6,7 @@ inside the driver). The successor waits until its predecessor's driver has ended
 
 from datetime import datetime, timedelta
 
-from flowrun_operator.api.flowrun import AttemptStatus
+from flowrun_api.kinds.flowrun import AttemptStatus
 from flowrun_operator.decide.fencing import fenced, not_ended
 from flowrun_operator.decide.informed import patience_s
 from flowrun_operator.decide.outcome import attempt_outcome, place

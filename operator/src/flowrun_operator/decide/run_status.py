@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_operator.api.clusters import ClusterSpec
-from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.flowrun import AttemptStatus, ClusterState, FailureClass, FlowRunSpec, FlowRunStatus
-from flowrun_operator.api.naming import attempt_name, cluster_name
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.common import ConditionStatus
+from flowrun_api.kinds.flowrun import AttemptStatus, ClusterState, FailureClass, FlowRunSpec, FlowRunStatus
+from flowrun_api.kinds.naming import attempt_name, cluster_name
 from flowrun_operator.children import belonging_names
-from flowrun_operator.contract import ResultType
 from flowrun_operator.decide import informed
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.fencing import unreachable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowrun_operator.api.taskcluster import ScaleDown
+from flowrun_api.kinds.taskcluster import ScaleDown
 from flowrun_operator.model import WorkerFacts
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from flowrun_operator.api.naming import coordinator_name
-from flowrun_operator.api.taskcluster import IdleAction
+from flowrun_api.contract import IDLE, parse_last_words
+from flowrun_api.kinds.naming import coordinator_name
+from flowrun_api.kinds.taskcluster import IdleAction
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.children import completed, coordinator_pod, token_of_its_own
-from flowrun_operator.contract import IDLE, parse_last_words
 from flowrun_operator.decide.cluster_actions import explain_silent, next_look_s, worker_actions
 from flowrun_operator.decide.cluster_status import cluster_status, not_ready, workers_ready
 from flowrun_operator.decide.conditions import condition

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from flowrun_operator.api.flowrun import FailureClass
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.flowrun import FailureClass
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView
 

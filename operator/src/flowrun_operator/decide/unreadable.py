@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flowrun_operator.api.common import ConditionStatus
-from flowrun_operator.api.flowrun import FlowRunStatus
+from flowrun_api.kinds.common import ConditionStatus
+from flowrun_api.kinds.flowrun import FlowRunStatus
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.plan import Plan
 

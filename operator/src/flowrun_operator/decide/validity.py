@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from flowrun_operator.api.flowrun import FailureClass
-from flowrun_operator.api.naming import attempt_name
+from flowrun_api.contract import PARAMETERS_LIMIT_BYTES, ResultType
+from flowrun_api.kinds.flowrun import FailureClass
+from flowrun_api.kinds.naming import attempt_name
 from flowrun_operator.children import parameters_json
-from flowrun_operator.contract import PARAMETERS_LIMIT_BYTES, ResultType
 from flowrun_operator.decide.memory import run_shortage
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView

@@ -6,8 +6,8 @@ time is over; no retry would mend it.
 
 from datetime import datetime
 
-from flowrun_operator.api.flowrun import FailureClass
-from flowrun_operator.contract import VERSION_MISMATCH, ResultType
+from flowrun_api.contract import VERSION_MISMATCH, ResultType
+from flowrun_api.kinds.flowrun import FailureClass
 from flowrun_operator.decide.plan import AttemptOutcome, Finish, Verdict
 from flowrun_operator.model import RunView
 

@@ -3,7 +3,7 @@
 `ENGINES` is the registry; a third engine is one file and one line here.
 """
 
-from flowrun_operator.api.common import Engine
+from flowrun_api.kinds.common import Engine
 from flowrun_operator.engines.base import EngineBuilder, HostParts
 from flowrun_operator.engines.dask import DaskBuilder
 from flowrun_operator.engines.ray import RayBuilder

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flowrun_operator.api.common import Resources, SecretKey, WorkerOptions
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import Resources, SecretKey, WorkerOptions
+from flowrun_api.kinds.taskcluster import TaskCluster
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flowrun_operator.api.common import Resources, SecretKey, WorkerOptions
-from flowrun_operator.api.naming import worker_name
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import Resources, SecretKey, WorkerOptions
+from flowrun_api.kinds.naming import worker_name
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.pod import PYTHON, env
 from flowrun_operator.build.quantities import in_bytes, limit
 from flowrun_operator.build.template import effective_resources

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from flowrun_operator.api.common import WorkerOptions
+from flowrun_api.kinds.common import WorkerOptions
 from flowrun_operator.build.quantities import value
 from flowrun_operator.build.template import effective_resources
 

@@ -9,9 +9,9 @@ import json
 import math
 from typing import Any
 
-from flowrun_operator.api.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
-from flowrun_operator.api.naming import worker_name
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import FIRST_PORTS, Engine, Resources, SecretKey, WorkerOptions
+from flowrun_api.kinds.naming import worker_name
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.pod import PYTHON, env, from_field, from_secret
 from flowrun_operator.build.quantities import in_bytes, limit, request, value
 from flowrun_operator.build.secrets import TOKEN_IN_SECRET

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_operator.api.constants import ROLE_WORKER
-from flowrun_operator.api.naming import worker_name
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.constants import ROLE_WORKER
+from flowrun_api.kinds.naming import worker_name
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner
 from flowrun_operator.build.pod import PodParts, env, pod_template
 from flowrun_operator.build.prefect import prefect_env

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from flowrun_operator.api.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.fields import Raw, at, attempt_number, family, label, owner_name, owner_uid

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from flowrun_operator.api.common import Engine
-from flowrun_operator.api.constants import (
+from flowrun_api.contract import VERSION_MISMATCH, parse_last_words
+from flowrun_api.kinds.common import Engine
+from flowrun_api.kinds.constants import (
     LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_ROLE,
@@ -17,10 +18,9 @@ from flowrun_operator.api.constants import (
     ROLE_REPORT,
     ROLE_WORKER,
 )
-from flowrun_operator.api.flowrun import FlowRun, PrefectFlowRun
-from flowrun_operator.api.naming import worker_index
-from flowrun_operator.api.taskcluster import TaskCluster
-from flowrun_operator.contract import VERSION_MISMATCH, parse_last_words
+from flowrun_api.kinds.flowrun import FlowRun, PrefectFlowRun
+from flowrun_api.kinds.naming import worker_index
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.model import (
     AttemptView,
     ClusterFacts,

@@ -17,8 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from flowrun_operator.api.constants import LABEL_ATTEMPT
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.constants import LABEL_ATTEMPT
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.prefect_api.end_event import PAGE, end_event
 
 State = dict[str, Any]

@@ -13,7 +13,7 @@ from prefect_flowrun.clusters.kubernetes import TaskClusters
 from prefect_flowrun.clusters.size import Bounds, Steady, bounds_of, wanted
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
 
 logger = logging.getLogger(__name__)

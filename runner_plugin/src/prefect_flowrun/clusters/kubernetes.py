@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The TaskCluster, and the rights to it, may come some 100 ms after the driver.

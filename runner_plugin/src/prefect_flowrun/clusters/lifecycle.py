@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from flowrun_api.contract import Activation, ClusterContract
 from prefect_flowrun.clusters.elastic import Elastic
 from prefect_flowrun.clusters.kubernetes import ScaleError, TaskClusters
 from prefect_flowrun.clusters.size import size
 from prefect_flowrun.clusters.waiting_reasons import Logger, Reasons
-from prefect_flowrun.contract import Activation, ClusterContract
 
 if TYPE_CHECKING:
     from prefect_flowrun.engines.base import Engine

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
 
 
 class BoundsError(ValueError):

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple
 
-from prefect_flowrun.contract import Activation, ClusterContract
+from flowrun_api.contract import Activation, ClusterContract
 from prefect_flowrun.engines.base import CoordinatorSpec
 from prefect_flowrun.engines.dask.scheduler_command import dask_coordinator
 from prefect_flowrun.engines.packages import PACKAGES, is_installed

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from prefect_flowrun import environment, pid1
-from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG, ClusterContract, ContractError, clusters_from_env
+from flowrun_api import environment
+from flowrun_api.contract import DEFAULT_TERMINATION_LOG, ClusterContract, ContractError, clusters_from_env
+from prefect_flowrun import pid1
 from prefect_flowrun.coordinator.children import STOP_GRACE_S, EngineMissingError, command
 from prefect_flowrun.engines.idle import IDLE_EXIT_CODE
 from prefect_flowrun.source import work_folder

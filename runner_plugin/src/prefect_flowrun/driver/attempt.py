@@ -15,10 +15,11 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from prefect_flowrun import environment, startup_timeline
+from flowrun_api import environment
+from flowrun_api.contract import DriverEnvironment, Reason, Result, ResultType
+from prefect_flowrun import startup_timeline
 from prefect_flowrun.clusters.kubernetes import TaskClusters
 from prefect_flowrun.clusters.lifecycle import Lifecycle
-from prefect_flowrun.contract import DriverEnvironment, Reason, Result, ResultType
 from prefect_flowrun.driver import final_state_limit, run_flow
 from prefect_flowrun.driver.cancellation_poll import CancelWatch
 from prefect_flowrun.driver.final_state_limit import EndLimit

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 # Tasks and pods of a cancelled run have to be gone in 10 s.
 INTERVAL_S = float(os.environ.get(environment.CANCEL_POLL_SECONDS, "3"))

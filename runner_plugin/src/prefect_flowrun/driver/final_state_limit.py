@@ -18,7 +18,7 @@ from uuid import UUID
 
 import httpx
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.records import close_runs
 
 # Long enough for a server that is restarted, or that has the events of some ten thousand task runs before it.

@@ -14,8 +14,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_flowrun import environment, pid1, startup_timeline
-from prefect_flowrun.contract import (
+from flowrun_api import environment
+from flowrun_api.contract import (
     DEFAULT_TERMINATION_LOG,
     ContractError,
     DriverEnvironment,
@@ -23,6 +23,7 @@ from prefect_flowrun.contract import (
     Result,
     ResultType,
 )
+from prefect_flowrun import pid1, startup_timeline
 from prefect_flowrun.coordinator.children import Coordinators, EngineMissingError
 from prefect_flowrun.driver.exit_handlers import end_process
 from prefect_flowrun.driver.shutdown import Cause, Shutdown, Terminated

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.states import Failed
 
-from prefect_flowrun.contract import Reason, Result, ResultType
+from flowrun_api.contract import Reason, Result, ResultType
 from prefect_flowrun.driver import cancelled_not_crashed
 from prefect_flowrun.driver.final_state_limit import EndLimit
 from prefect_flowrun.records import flow_run as records
@@ -78,7 +78,8 @@ def execute(
         return outcome or _recorded_state(client, flow_run.id)
     except (ParameterTypeError, ParameterBindError, SignatureMismatchError) as error:
         # Names that the flow does not have: found before Prefect's engine has taken the run in hand.
-        return records.fail(client, flow_run.id, f"{_INVALID_PARAMETERS} with error: {error}")
+        hint = yaml_hint(flow_run.parameters)
+        return records.fail(client, flow_run.id, f"{_INVALID_PARAMETERS} with error: {error}{hint}")
     # Not BaseException: Prefect's TerminationSignal means that this process is being ended.
     except (Abort, Pause, Exception, SystemExit):
         # The engine has reported a state (also after sys.exit() in a flow), or the server refuses to let the run go on.
@@ -88,6 +89,21 @@ def execute(
         # Nothing that the state tells, e.g. an error while the task runner closed: at least in the log.
         traceback.print_exc()
         return recorded
+
+
+def yaml_hint(parameters: Mapping[str, Any]) -> str:
+    """Return what may be behind a parameter named `true` or `false`, empty without one.
+
+    Args:
+        parameters: of the flow run.
+    """
+    read_as = [name for name in ("false", "true") if name in parameters]
+    if not read_as:
+        return ""
+    return (
+        f". A key {' or '.join(read_as)} may be n, no or off (false), y, yes or on (true) in the manifest, which YAML"
+        ' reads as truth values: quote it, "n": 3'
+    )
 
 
 def classify(state: State[Any], flow_run_id: UUID) -> Result:

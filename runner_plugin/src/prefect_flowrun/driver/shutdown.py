@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from prefect_flowrun.contract import Reason
+from flowrun_api.contract import Reason
 
 # The result has to be out within about 3 s of the signal.
 MAIN_THREAD_GRACE_S = 1.5

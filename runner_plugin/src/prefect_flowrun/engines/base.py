@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.engines.needs import Needs
     from prefect_flowrun.wire.outcomes import Brief
     from prefect_flowrun.wire.versions import Versions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 # By which the launcher knows that it was no accident; not a code that Python or Ray uses.
 IDLE_EXIT_CODE = 64

@@ -8,18 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_flowrun import environment
-from prefect_flowrun.contract import ClusterContract, RedirectPolicy, idempotency_key
-from prefect_flowrun.laptop.spec import Cluster, Engine, Redirect, Spec, variables
+from flowrun_api import environment
+from flowrun_api.contract import ClusterContract, idempotency_key
+from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.common import Engine
+from flowrun_api.kinds.flowrun import FlowRunSpec
+from prefect_flowrun.laptop.spec import variables
 
 NAMESPACE = "local"
 _PYTHON = [sys.executable, "-P", "-m"]
-_REDIRECT = {
-    Redirect.ALL: RedirectPolicy.ALL,
-    Redirect.DEFAULT_ONLY: RedirectPolicy.DEFAULT_ONLY,
-    Redirect.EXPLICIT: RedirectPolicy.EXPLICIT,
-    Redirect.NONE: RedirectPolicy.NONE,
-}
 _LOOPBACK = "127.0.0.1"
 # As pods have them: one thread of a task is one CPU.
 _THREAD_CAPS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -68,7 +65,7 @@ class Identity:
         return idempotency_key(self.uid)
 
 
-def contract(cluster: Cluster, startup_s: int, port: int, http_port: int) -> ClusterContract:
+def contract(cluster: ClusterSpec, startup_s: int, port: int, http_port: int) -> ClusterContract:
     """Return what the driver is told of a cluster.
 
     Args:
@@ -99,7 +96,7 @@ def contract(cluster: Cluster, startup_s: int, port: int, http_port: int) -> Clu
     )
 
 
-def driver(spec: Spec, who: Identity, clusters: list[ClusterContract], place: Place, result: Path) -> Command:
+def driver(spec: FlowRunSpec, who: Identity, clusters: list[ClusterContract], place: Place, result: Path) -> Command:
     """Return the driver of an attempt.
 
     Args:
@@ -116,7 +113,7 @@ def driver(spec: Spec, who: Identity, clusters: list[ClusterContract], place: Pl
         environment.ATTEMPT: str(who.attempt),
         environment.ENTRYPOINT: spec.flow.entrypoint,
         environment.PARAMETERS_FILE: str(place.folder / "parameters.json"),
-        environment.TASK_RUNNERS: _REDIRECT[spec.redirect_task_runners].value,
+        environment.TASK_RUNNERS: spec.redirect_task_runners.policy.value,
         environment.CLUSTERS: json.dumps([cluster.model_dump(mode="json", by_alias=True) for cluster in clusters]),
         environment.TERMINATION_LOG: str(result),
         environment.SCALE_SOCKET: str(place.scale_socket),
@@ -127,7 +124,9 @@ def driver(spec: Spec, who: Identity, clusters: list[ClusterContract], place: Pl
     return Command([*_PYTHON, "prefect_flowrun.driver"], {**_base(place), **users, **told}, place.code)
 
 
-def worker(spec: Spec, who: Identity, cluster: Cluster, told: ClusterContract, place: Place, name: str) -> Command:
+def worker(
+    spec: FlowRunSpec, who: Identity, cluster: ClusterSpec, told: ClusterContract, place: Place, name: str
+) -> Command:
     """Return a worker of a cluster.
 
     Args:
@@ -192,9 +191,9 @@ def _base(place: Place) -> dict[str, str]:
     return env
 
 
-def _dask_worker(cluster: Cluster, told: ClusterContract, place: Place, name: str) -> list[str]:
+def _dask_worker(cluster: ClusterSpec, told: ClusterContract, place: Place, name: str) -> list[str]:
     workers = cluster.workers
-    offers = {"CPU": workers.threads, **workers.custom_resources}
+    offers = {"CPU": workers.threads, **(workers.custom_resources or {})}
     command = [*_PYTHON, "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard", "--host", _LOOPBACK]
     command += ["--dashboard-address", f"{_LOOPBACK}:0", "--nthreads", str(workers.threads), "--name", name]
     # Each would take the whole machine for its own, and pause when the others have filled it.
@@ -204,8 +203,8 @@ def _dask_worker(cluster: Cluster, told: ClusterContract, place: Place, name: st
     return [*command, "--preload", "prefect_flowrun.engines.dask_worker"]
 
 
-def _ray_worker(cluster: Cluster, told: ClusterContract, place: Place, name: str) -> list[str]:
-    offers = dict(cluster.workers.custom_resources)
+def _ray_worker(cluster: ClusterSpec, told: ClusterContract, place: Place, name: str) -> list[str]:
+    offers = dict(cluster.workers.custom_resources or {})
     gpus = offers.pop("GPU", 0)
     command = [*_PYTHON, "prefect_flowrun.engines.ray_worker"]
     command += ["--address", told.address, "--num-cpus", str(cluster.workers.threads), "--num-gpus", str(gpus)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from prefect_flowrun.contract import Reason, Result, ResultType
+from flowrun_api.contract import Reason, Result, ResultType
 
 # Ends that come from the flow or its user; every other one is the infrastructure's, and may be tried again.
 FINAL_REASONS = {Reason.FLOW_FAILED, Reason.FLOW_LOAD_FAILED, Reason.FLOW_CANCELLED, Reason.INVALID_PARAMETERS}

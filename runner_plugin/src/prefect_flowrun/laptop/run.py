@@ -16,7 +16,9 @@ from typing import Any
 
 import httpx
 
-from prefect_flowrun.contract import ClusterContract, ResultType
+from flowrun_api.contract import ClusterContract, ResultType
+from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.flowrun import FlowRunSpec
 from prefect_flowrun.laptop import commands, ending, ports, prefect_server
 from prefect_flowrun.laptop.commands import Identity, Place
 from prefect_flowrun.laptop.ending import Ending
@@ -24,7 +26,6 @@ from prefect_flowrun.laptop.fleet import Fleet
 from prefect_flowrun.laptop.guardian import Guardian
 from prefect_flowrun.laptop.processes import Process, end_all
 from prefect_flowrun.laptop.scale_api import ScaleApi
-from prefect_flowrun.laptop.spec import Cluster, Spec
 from prefect_flowrun.records import close_runs, rest
 
 Raw = dict[str, Any]
@@ -50,11 +51,11 @@ class Lines:
 
 
 class LaptopRun:
-    """One run. `get` and `cancel` are as of `cli.cluster.Cluster`, so it is followed like any other."""
+    """One run. `get` and `cancel` are as of `flowrun.kube.runs.Runs`, so it is followed like any other."""
 
     ends_with_command = True
 
-    def __init__(self, name: str, spec: Spec, place: Place, lines: Lines) -> None:
+    def __init__(self, name: str, spec: FlowRunSpec, place: Place, lines: Lines) -> None:
         """Prepare; nothing is started yet.
 
         Args:
@@ -88,7 +89,7 @@ class LaptopRun:
             CannotRun: a variable of the environment is missing.
             OSError: a file can't be written, or a process not be started.
         """
-        (self._place.folder / "parameters.json").write_text(json.dumps(self._spec.flow.parameters))
+        (self._place.folder / "parameters.json").write_text(json.dumps(self._spec.flow.parameters or {}))
         if not self._place.api_url:
             port = ports.free_port()
             self._place = replace(self._place, api_url=f"http://127.0.0.1:{port}/api")
@@ -228,7 +229,7 @@ class LaptopRun:
         while driver.poll() is None and time.monotonic() < deadline and not self._hurry.is_set():
             time.sleep(_POLL_S)
 
-    def _fleet(self, who: Identity, cluster: Cluster, told: ClusterContract) -> Fleet:
+    def _fleet(self, who: Identity, cluster: ClusterSpec, told: ClusterContract) -> Fleet:
         def start(index: int) -> Process:
             name = f"{cluster.name}-w-{index}"
             command = commands.worker(self._spec, who, cluster, told, self._place, name)

@@ -1,16 +1,16 @@
-"""What of a FlowRun has a meaning on one machine. Fields and defaults are those of the operator's API."""
+"""A FlowRun as its manifest has it, checked here as the API server checks it for a run on a cluster."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError
 
-from prefect_flowrun.contract import Activation
+from flowrun_api.contract import Activation
+from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.flowrun import FlowRunSpec
 from prefect_flowrun.engines.packages import is_installed
 from prefect_flowrun.laptop.problem import CannotRun
 
@@ -19,154 +19,7 @@ Raw = dict[str, Any]
 _SHOWN = 5
 
 
-class _Part(BaseModel):
-    # An error must not carry a run's parameters or environment to the terminal.
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
-
-
-class Engine(StrEnum):
-    """Which system runs the tasks of a cluster."""
-
-    DASK = "Dask"
-    RAY = "Ray"
-
-
-class Variable(_Part):
-    """A variable of the environment."""
-
-    name: str = Field(min_length=1)
-    value: str | None = None
-    value_from: Raw | None = None
-
-
-class Pod(_Part):
-    """What is a pod on a cluster."""
-
-    env: tuple[Variable, ...] = ()
-
-
-class Workers(Pod):
-    """The workers of a cluster: a fixed number, or bounds within which the driver scales them."""
-
-    replicas: int | None = Field(None, ge=0)
-    min_replicas: int | None = Field(None, ge=0)
-    max_replicas: int | None = Field(None, ge=1)
-    threads: int = Field(1, ge=1, le=256)
-    custom_resources: dict[str, int] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_way_to_say_it(self) -> Workers:
-        bounds = (self.min_replicas, self.max_replicas)
-        if self.replicas is not None and bounds != (None, None):
-            raise ValueError("either replicas, or minReplicas and maxReplicas")
-        if (self.min_replicas is None) != (self.max_replicas is None):
-            raise ValueError("minReplicas and maxReplicas must be set together")
-        if (self.min_replicas or 0) > (self.max_replicas or self.min_replicas or 0):
-            raise ValueError("minReplicas must not exceed maxReplicas")
-        return self
-
-
-class Cluster(_Part):
-    """A cluster of the run."""
-
-    name: str = Field(min_length=1, max_length=15, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    engine: Engine
-    activation: Activation = Activation.ON_START
-    idle_seconds: int = Field(2, ge=0)
-    dashboard: bool = False
-    workers: Workers = Field(default_factory=Workers)
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The fewest and the most workers that the cluster has while it is in use."""
-        workers = self.workers
-        if workers.min_replicas is None or workers.max_replicas is None:
-            fixed = 1 if workers.replicas is None else workers.replicas
-            return fixed, fixed
-        return workers.min_replicas, workers.max_replicas
-
-    @property
-    def elastic(self) -> bool:
-        """Whether the driver may change the number of workers while the cluster is in use."""
-        return self.workers.max_replicas is not None
-
-    @property
-    def on_demand(self) -> bool:
-        """Whether the cluster exists only while a flow uses it."""
-        return self.activation is Activation.ON_DEMAND
-
-    @property
-    def workers_at_start(self) -> int:
-        """How many workers start with the run."""
-        return 0 if self.on_demand else self.bounds[0]
-
-    @property
-    def workers_in_use(self) -> int:
-        """How many workers a flow finds that asks for no number."""
-        return max(1, self.bounds[0]) if self.on_demand else self.bounds[0]
-
-
-class Source(_Part):
-    """Where the flow's code comes from."""
-
-    config_map: str | None = None
-    persistent_volume_claim: str | None = None
-
-
-class Flow(_Part):
-    """The flow and its parameters."""
-
-    entrypoint: str = Field(min_length=3, max_length=512, pattern=r"^[A-Za-z0-9_./-]+[:.][A-Za-z_][A-Za-z0-9_]*$")
-    parameters: Raw = Field(default_factory=dict)
-    source: Source | None = None
-
-
-class Redirect(StrEnum):
-    """Which task runners of the flow the driver replaces by the run's clusters."""
-
-    ALL = "All"
-    DEFAULT_ONLY = "DefaultOnly"
-    EXPLICIT = "Explicit"
-    NONE = "None"
-
-
-class Retries(_Part):
-    """What happens when the infrastructure fails."""
-
-    max_infrastructure_retries: int = Field(0, ge=0, le=100)
-
-
-class Prefect(_Part):
-    """How the run reaches Prefect."""
-
-    api_url: str | None = None
-
-
-class Spec(_Part):
-    """What to run."""
-
-    flow: Flow
-    env: tuple[Variable, ...] = ()
-    driver: Pod = Field(default_factory=Pod)
-    clusters: tuple[Cluster, ...] = Field((), max_length=8)
-    prefect: Prefect = Field(default_factory=Prefect)
-    redirect_task_runners: Redirect = Redirect.ALL
-    active_deadline_seconds: int | None = Field(None, ge=1)
-    startup_deadline_seconds: int = Field(900, ge=1)
-    retry_policy: Retries = Field(default_factory=Retries)
-    suspend: bool = False
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Spec:
-        names = [cluster.name for cluster in self.clusters]
-        if len(set(names)) != len(names):
-            raise ValueError(f"names of clusters must be unique, got {', '.join(names)}")
-        return self
-
-
-def read(flow_run: Raw) -> Spec:
+def read(flow_run: Raw) -> FlowRunSpec:
     """Read the spec of a FlowRun.
 
     Args:
@@ -176,21 +29,59 @@ def read(flow_run: Raw) -> Spec:
         CannotRun: a field is missing or wrong, or asks for what only a cluster has; names field and reason.
     """
     try:
-        spec = Spec.model_validate(flow_run.get("spec"))
+        spec = FlowRunSpec.model_validate(flow_run.get("spec"))
     except ValidationError as error:
-        raise CannotRun(_explain(error)) from None
+        problems = error.errors(include_url=False, include_input=False)
+        raise CannotRun(_listed([_explain(problem) for problem in problems])) from None
+    if broken := list(_broken_rules(spec)):
+        raise CannotRun(_listed(broken))
     for engine in {cluster.engine for cluster in spec.clusters}:
         if not is_installed(engine):
             raise CannotRun(f'{engine} is not installed here: pip install "prefect-flowrun[{engine.lower()}]"')
     if spec.suspend:
         raise CannotRun("spec.suspend is true: there is nothing to run")
-    for cluster in spec.clusters:
-        if cluster.on_demand and cluster.bounds[1] == 0:
-            raise CannotRun(f"cluster {cluster.name}: an OnDemand cluster needs at least one worker")
     return spec
 
 
-def variables(entries: tuple[Variable, ...], own: Mapping[str, str] = os.environ) -> dict[str, str]:
+def _broken_rules(spec: FlowRunSpec) -> Iterator[str]:
+    """Give what breaks a rule that no model has: on a cluster the CRD's list keys and CEL rules say it."""
+    names = [cluster.name for cluster in spec.clusters]
+    if len(set(names)) != len(names):
+        yield f"names of clusters must be unique, got {', '.join(names)}"
+    for index, cluster in enumerate(spec.clusters):
+        yield from (f"spec.clusters[{index}]: {problem}" for problem in _of_workers(cluster))
+    for where, entry in _entries(spec):
+        if not isinstance(entry.get("name"), str) or not entry["name"]:
+            yield f"{where}.name: must be set"
+        elif not isinstance(entry.get("value", ""), str):
+            yield f"{where}.value: must be a text"
+
+
+def _of_workers(cluster: ClusterSpec) -> Iterator[str]:
+    fixed, fewest, most = (
+        cluster.workers.replicas,
+        cluster.workers.min_replicas,
+        cluster.workers.max_replicas,
+    )
+    if fixed is not None and (fewest, most) != (None, None):
+        yield "either replicas, or minReplicas and maxReplicas"
+    elif (fewest is None) != (most is None):
+        yield "minReplicas and maxReplicas must be set together"
+    elif fewest is not None and most is not None and fewest > most:
+        yield "minReplicas must not exceed maxReplicas"
+    elif cluster.activation is Activation.ON_DEMAND and fixed == 0:
+        yield "an OnDemand cluster needs at least one worker"
+
+
+def _entries(spec: FlowRunSpec) -> Iterator[tuple[str, Raw]]:
+    """Give all variables of the environment, each with its place."""
+    lists = [("spec.env", spec.env), ("spec.driver.env", spec.driver.env)]
+    lists += [(f"spec.clusters[{index}].workers.env", each.workers.env) for index, each in enumerate(spec.clusters)]
+    for where, entries in lists:
+        yield from ((f"{where}[{index}]", entry) for index, entry in enumerate(entries or []))
+
+
+def variables(entries: Sequence[Raw] | None, own: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment that entries ask for.
 
     Args:
@@ -201,21 +92,22 @@ def variables(entries: tuple[Variable, ...], own: Mapping[str, str] = os.environ
         CannotRun: such a variable is not set here.
     """
     found = {}
-    for entry in entries:
-        if entry.value_from is None:
-            found[entry.name] = entry.value or ""
-        elif entry.name in own:
-            found[entry.name] = own[entry.name]
+    for entry in entries or []:
+        name = entry["name"]
+        if entry.get("valueFrom") is None:
+            found[name] = entry.get("value") or ""
+        elif name in own:
+            found[name] = own[name]
         else:
-            raise CannotRun(f"env {entry.name} comes from the cluster (valueFrom): set it in your shell for a run here")
+            raise CannotRun(f"env {name} comes from the cluster (valueFrom): set it in your shell for a run here")
     return found
 
 
-def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False)
-    lines = []
-    for problem in problems[:_SHOWN]:
-        where = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
-        lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+def _explain(problem: Mapping[str, Any]) -> str:
+    where = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+    return f"{where}: {problem['msg']}"
+
+
+def _listed(problems: list[str]) -> str:
     more = len(problems) - _SHOWN
-    return "; ".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join([*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])

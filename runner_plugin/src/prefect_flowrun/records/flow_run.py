@@ -24,7 +24,7 @@ from prefect_flowrun.records.ownership import ATTEMPT_LABEL, owner_of
 if TYPE_CHECKING:
     from prefect.flows import Flow
 
-    from prefect_flowrun.contract import DriverEnvironment
+    from flowrun_api.contract import DriverEnvironment
 
 RETRY_INTERVAL_S = 0.25
 REQUEST_TIMEOUT_S = 30.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.records import close_runs, rest
 
 REQUEST_TIMEOUT_S = 10.0

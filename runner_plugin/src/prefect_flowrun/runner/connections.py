@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flowrun_api.contract import Activation
 from prefect_flowrun.clusters.kubernetes import ScaleError
 from prefect_flowrun.clusters.lifecycle import ClusterStartupError, Lifecycle
-from prefect_flowrun.contract import Activation
 from prefect_flowrun.runner import standalone_cluster
 from prefect_flowrun.runner.kept_outcomes import keep_outcomes
 from prefect_flowrun.wire.context import Tasks
 from prefect_flowrun.wire.shared_blobs import Shelf
 
 if TYPE_CHECKING:
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.clusters.waiting_reasons import Logger
-    from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
     from prefect_flowrun.runner.futures import ClusterFuture
     from prefect_flowrun.worker.own_cluster import Join

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.engines.needs import Needs
 
 

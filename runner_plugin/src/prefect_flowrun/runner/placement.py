@@ -10,7 +10,7 @@ from prefect_flowrun.runner import standalone_cluster
 from prefect_flowrun.runner.options import EngineChoice, Fallback, RunnerOptions
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
 
 
 class UnknownClusterError(ValueError):

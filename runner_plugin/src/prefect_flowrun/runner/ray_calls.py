@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from prefect_flowrun.contract import Activation
+from flowrun_api.contract import Activation
 from prefect_flowrun.engines.ray import calls
 from prefect_flowrun.runner import connections
 
 if TYPE_CHECKING:
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.clusters.waiting_reasons import Logger
-    from prefect_flowrun.contract import ClusterContract
 
 # Ray's own name for it; `ray.init()` in processes that the flow starts goes by it too.
 ADDRESS = "RAY_ADDRESS"

@@ -15,7 +15,7 @@ from typing import Any
 from prefect.flows import Flow
 from prefect.task_runners import TaskRunner
 
-from prefect_flowrun.contract import ClusterContract, RedirectPolicy
+from flowrun_api.contract import ClusterContract, RedirectPolicy
 from prefect_flowrun.runner.options import EngineChoice
 from prefect_flowrun.runner.prefect_dask import settings as dask_settings
 from prefect_flowrun.runner.prefect_ray import settings as ray_settings

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect_flowrun import environment
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api import environment
+from flowrun_api.contract import ClusterContract
 
 PREFIX = "taskcluster/"
 # Where the operator's Services listen unless the TaskCluster says otherwise.

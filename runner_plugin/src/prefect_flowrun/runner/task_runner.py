@@ -14,8 +14,8 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flowrun_api.contract import clusters_from_env
 from prefect_flowrun import startup_timeline
-from prefect_flowrun.contract import clusters_from_env
 from prefect_flowrun.runner import connections, standalone_cluster
 from prefect_flowrun.runner.options import RunnerOptions, StandsFor, engine_override
 from prefect_flowrun.runner.options import all_events as all_events_wanted
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import RunInput
     from prefect.tasks import Task
 
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.clusters.waiting_reasons import Logger
-    from prefect_flowrun.contract import ClusterContract
     from prefect_flowrun.engines.base import Engine
 
 __all__ = ["ClusterTaskRunner", "UnknownClusterError"]

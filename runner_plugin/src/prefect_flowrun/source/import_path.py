@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 _PYTHONPATH = "PYTHONPATH"
 _lock = threading.Lock()

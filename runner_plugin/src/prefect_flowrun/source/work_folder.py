@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from prefect_flowrun import environment
-from prefect_flowrun.source.archive import NAMES, ArchiveError, unpack
+from flowrun_api import environment
+from flowrun_api.archive import NAMES, ArchiveError, unpack
 
 # How the kubelet lays a ConfigMap out: every entry is a link through this one, which it replaces when they change.
 _CONFIG_MAP_MARK = "..data"

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_flowrun.source.archive import pack
-from prefect_flowrun.source.listing import walk
+from flowrun_api.archive import pack
+from flowrun_api.listing import walk
 from prefect_flowrun.wire import module_changes
 from prefect_flowrun.wire.shared_blobs import Blob
 

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.source import import_path
 from prefect_flowrun.wire import by_value
 from prefect_flowrun.wire.pickler import Pickler

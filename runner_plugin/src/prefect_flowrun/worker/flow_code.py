@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowrun_api.archive import unpack_zip
 from prefect_flowrun.source import import_path
-from prefect_flowrun.source.archive import unpack_zip
 from prefect_flowrun.wire import flow_code, module_changes
 from prefect_flowrun.wire.shared_blobs import Blob
 

@@ -8,8 +8,8 @@ import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_cluster, a_run
 from pydantic import ValidationError
 
-from flowrun_operator.api.common import PodSecurity
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import PodSecurity
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.children import (
     belongings,

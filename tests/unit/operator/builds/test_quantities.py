@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowrun_operator.api.common import Resources
+from flowrun_api.kinds.common import Resources
 from flowrun_operator.build.quantities import in_bytes, limit, request, total, value
 
 

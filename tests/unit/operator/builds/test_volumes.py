@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from flowrun_operator.api.common import PodOptions
+from flowrun_api.kinds.common import PodOptions
 from flowrun_operator.build.pod import PodParts, pod_template
 
 SHM = {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "100"}}

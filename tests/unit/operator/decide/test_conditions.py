@@ -1,6 +1,6 @@
 from operator_testing.builders import NOW, a_condition, ago
 
-from flowrun_operator.api.common import Condition, ConditionStatus
+from flowrun_api.kinds.common import Condition, ConditionStatus
 from flowrun_operator.decide.conditions import MAX_MESSAGE, condition, merge
 
 OLD = [Condition.model_validate(a_condition("Ready", "False", "Starting", age_s=60))]

@@ -17,7 +17,7 @@ from operator_testing.builders import (
     rfc,
 )
 
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.decide import decide_run
 from flowrun_operator.decide.enact import remove
 from flowrun_operator.decide.plan import Create, Delete, DeleteWorkers, Explain, LookUpFlowRun, Plan

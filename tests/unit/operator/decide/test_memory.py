@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_cluster, a_run
 
-from flowrun_operator.api.common import Engine, Resources
+from flowrun_api.kinds.common import Engine, Resources
 from flowrun_operator.children import completed
 from flowrun_operator.decide.memory import run_shortage, standalone_shortage
 

@@ -1,7 +1,7 @@
 import pytest
 from operator_testing.builders import a_job, a_pod, an_attempt, ended_pod, message
 
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
 from flowrun_operator.decide.outcome import attempt_outcome
 from flowrun_operator.model import Problem
 

@@ -19,8 +19,8 @@ from operator_testing.builders import (
     rfc,
 )
 
-from flowrun_operator.api.flowrun import FlowRunStatus, PrefectFlowRun
-from flowrun_operator.contract import ResultType
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.flowrun import FlowRunStatus, PrefectFlowRun
 from flowrun_operator.decide import decide_cluster, decide_run, verdict_on
 from flowrun_operator.decide.plan import Create, Delete, StartAttempt
 from flowrun_operator.model import AttemptView, JobFacts, PodFacts, Problem, RunView, Terminated, WorkerFacts

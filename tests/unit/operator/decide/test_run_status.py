@@ -16,7 +16,7 @@ from operator_testing.builders import (
     message,
 )
 
-from flowrun_operator.api.flowrun import FlowRunStatus, PrefectFlowRun
+from flowrun_api.kinds.flowrun import FlowRunStatus, PrefectFlowRun
 from flowrun_operator.decide import decide_run
 from flowrun_operator.model import Problem
 

@@ -1,7 +1,7 @@
 import pytest
 from operator_testing.builders import a_worker, ended_worker
 
-from flowrun_operator.api.taskcluster import ScaleDown
+from flowrun_api.kinds.taskcluster import ScaleDown
 from flowrun_operator.decide.scale_down import surplus
 
 PENDING = {"running": False, "ready": False, "phase": "Pending"}

@@ -1,6 +1,6 @@
 from operator_testing.builders import DASK_CLUSTER, NOW, a_pod, a_run, a_view, an_attempt
 
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.decide import decide_run
 from flowrun_operator.decide.plan import Continue, Create, StartAttempt
 from flowrun_operator.decide.start import start

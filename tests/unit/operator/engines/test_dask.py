@@ -3,7 +3,7 @@ import json
 import pytest
 from operator_testing.builders import a_cluster
 
-from flowrun_operator.api.common import Engine
+from flowrun_api.kinds.common import Engine
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.engines.dask import DaskBuilder

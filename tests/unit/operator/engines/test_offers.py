@@ -1,6 +1,6 @@
 import pytest
 
-from flowrun_operator.api.common import WorkerOptions
+from flowrun_api.kinds.common import WorkerOptions
 from flowrun_operator.engines.offers import offered
 
 TABLE = [

@@ -3,8 +3,8 @@ import json
 import pytest
 from operator_testing.builders import a_cluster
 
-from flowrun_operator.api.common import Engine, Resources, SecretKey
-from flowrun_operator.api.taskcluster import TaskClusterWorkers
+from flowrun_api.kinds.common import Engine, Resources, SecretKey
+from flowrun_api.kinds.taskcluster import TaskClusterWorkers
 from flowrun_operator.engines import ENGINES
 from flowrun_operator.engines.ray import RayBuilder
 

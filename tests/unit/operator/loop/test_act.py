@@ -8,9 +8,9 @@ from operator_testing.faults import Fault, Request, conflict, too_many
 from operator_testing.settle import settle
 from operator_testing.world import FakePrefect
 
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.contract import ResultType
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.build.labels import labels, owner
-from flowrun_operator.contract import ResultType
 from flowrun_operator.decide.plan import (
     AnnounceCancel,
     Create,

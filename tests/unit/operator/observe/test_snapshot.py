@@ -1,6 +1,6 @@
 from operator_testing.builders import DEFAULTS, NOW, RUN_UID, ago, message, raw_cluster, raw_pod, raw_run, rfc
 
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.model import Problem, RunView
 from flowrun_operator.observe.snapshot import cluster_view, run_view

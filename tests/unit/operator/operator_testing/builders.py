@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flowrun_operator.api.common import Engine
-from flowrun_operator.api.flowrun import FlowRun
-from flowrun_operator.api.taskcluster import TaskCluster
+from flowrun_api.kinds.common import Engine
+from flowrun_api.kinds.flowrun import FlowRun
+from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import labels, owner
 from flowrun_operator.model import (
     AttemptView,

@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from datetime import datetime, timedelta
 from typing import Any
 
-from flowrun_operator.api.flowrun import PrefectFlowRun
+from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop import reconciler as reconciler_module
 from flowrun_operator.loop.act import Actor

@@ -11,11 +11,11 @@ import pytest
 from distributed import LocalCluster
 from loopback_clusters import KubeApi
 
+from flowrun_api.contract import Activation, ClusterContract
 from prefect_flowrun.clusters.elastic import Elastic
 from prefect_flowrun.clusters.kubernetes import TaskClusters
 from prefect_flowrun.clusters.lifecycle import ClusterStartupError, Lifecycle
 from prefect_flowrun.clusters.retire import retire_idle
-from prefect_flowrun.contract import Activation, ClusterContract
 from prefect_flowrun.engines.dask.engine import DaskEngine
 
 logger = logging.getLogger("flow")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.clusters.size import Bounds, BoundsError, Steady, bounds_of, size, wanted
-from prefect_flowrun.contract import ClusterContract
 
 
 def contract(**changes):

@@ -9,7 +9,7 @@ import types
 
 from prefect import flow_engine
 
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.driver import run_flow
 from prefect_flowrun.runner import connections
 

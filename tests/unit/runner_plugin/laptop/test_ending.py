@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_flowrun.contract import Reason, Result, ResultType
+from flowrun_api.contract import Reason, Result, ResultType
 from prefect_flowrun.laptop import ending
 
 

@@ -81,7 +81,7 @@ def run(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Run]:
         }
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "prefect_flowrun.cli", "run", *arguments, "--local", "--name", name],
+                [sys.executable, "-m", "flowrun.cli", "run", *arguments, "--local", "--name", name],
                 env=env,
                 stdout=output,
                 stderr=output,

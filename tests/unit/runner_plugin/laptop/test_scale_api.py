@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.clusters import kubernetes
 from prefect_flowrun.clusters.kubernetes import ScaleError, TaskClusters
 from prefect_flowrun.laptop.scale_api import ScaleApi

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flowrun_operator.api.flowrun import FlowRun
+from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_operator.children.clusters import contracts
 from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.decide.retry import _BACKOFF_S

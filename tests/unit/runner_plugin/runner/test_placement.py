@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.runner.options import EngineChoice, RunnerOptions
 from prefect_flowrun.runner.placement import InProcess, OnCluster, OnLocalCluster, UnknownClusterError, choose
 

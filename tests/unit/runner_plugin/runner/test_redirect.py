@@ -8,8 +8,8 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 from prefect_ray import RayTaskRunner
 
+from flowrun_api.contract import ClusterContract, RedirectPolicy
 from prefect_flowrun import ClusterTaskRunner
-from prefect_flowrun.contract import ClusterContract, RedirectPolicy
 from prefect_flowrun.engines.needs import Needs
 from prefect_flowrun.runner import redirect
 

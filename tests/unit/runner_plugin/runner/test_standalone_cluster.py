@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_flowrun.environment import TASKCLUSTER_ADDRESS
+from flowrun_api.environment import TASKCLUSTER_ADDRESS
 from prefect_flowrun.runner.options import EngineChoice, RunnerOptions
 from prefect_flowrun.runner.placement import OnTaskCluster, choose
 from prefect_flowrun.runner.standalone_cluster import NotReachableError, contract

@@ -27,8 +27,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect_server import PrefectServer, eventually
 from stand_in import StandInEngine, until
 
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun import ClusterTaskRunner, needs
-from prefect_flowrun.contract import ClusterContract
 from prefect_flowrun.runner import connections, standalone_cluster
 from prefect_flowrun.runner.options import StandsFor
 from prefect_flowrun.runner.placement import UnknownClusterError

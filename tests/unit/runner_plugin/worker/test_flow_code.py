@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_flowrun.source.archive import pack
+from flowrun_api.archive import pack
 from prefect_flowrun.wire import flow_code as wire_flow_code
 from prefect_flowrun.wire.shared_blobs import Blob
 from prefect_flowrun.worker import flow_code

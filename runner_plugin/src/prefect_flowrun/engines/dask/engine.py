@@ -31,7 +31,7 @@ from prefect_flowrun.worker import running
 from prefect_flowrun.worker.drain import flush_process
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.engines.needs import Needs
     from prefect_flowrun.wire.versions import Versions
 

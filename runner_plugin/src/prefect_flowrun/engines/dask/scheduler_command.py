@@ -6,11 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.engines.dask.settings import SCHEDULER_CONFIG, as_environment
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
 
 
 def dask_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:

@@ -28,7 +28,7 @@ from prefect_flowrun.engines.ray.pending_tasks import NoNodeError
 from prefect_flowrun.wire.outcomes import Brief, PackedState, opened
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
     from prefect_flowrun.engines.needs import Needs
     from prefect_flowrun.wire.versions import Versions
 

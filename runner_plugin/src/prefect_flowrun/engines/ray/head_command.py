@@ -6,11 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from prefect_flowrun.contract import clusters_from_env
+from flowrun_api.contract import clusters_from_env
 from prefect_flowrun.engines.ray import settings
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
 
 
 def ray_coordinator(cluster: ClusterContract) -> tuple[list[str], dict[str, str]]:

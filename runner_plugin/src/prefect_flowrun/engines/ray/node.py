@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.engines.ray import settings, stand_in_agent
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import zlib
 from pathlib import Path
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 # Ray puts sockets below, and the path of a socket has at most 107 bytes, 64 of which are Ray's.
 _NAME_LENGTH = 20

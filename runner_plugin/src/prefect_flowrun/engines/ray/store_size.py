@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 
 # What Ray itself takes of a node's memory, and refuses to go below.
 MEMORY_PART = 0.3

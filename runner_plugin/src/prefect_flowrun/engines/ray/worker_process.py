@@ -21,8 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_flowrun import environment
-from prefect_flowrun.contract import DEFAULT_TERMINATION_LOG
+from flowrun_api import environment
+from flowrun_api.contract import DEFAULT_TERMINATION_LOG
 from prefect_flowrun.engines.ray import settings, store_size
 from prefect_flowrun.engines.ray.head_watch import HeadWatch
 from prefect_flowrun.engines.ray.node import NodeOptions, RayNode

@@ -12,7 +12,7 @@ from prefect_flowrun.clusters.size import bounds_of
 from prefect_flowrun.runner.options import StandsFor
 
 if TYPE_CHECKING:
-    from prefect_flowrun.contract import ClusterContract
+    from flowrun_api.contract import ClusterContract
 
 _SIZE = "n_workers"
 _THREADS = "threads_per_worker"

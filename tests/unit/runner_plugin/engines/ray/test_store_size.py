@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_flowrun import environment
+from flowrun_api import environment
 from prefect_flowrun.engines.ray import store_size
 from prefect_flowrun.engines.ray.store_size import SMALLEST_BYTES, container_limit, fit, fitted
 

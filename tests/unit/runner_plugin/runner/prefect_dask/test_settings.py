@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prefect_dask import DaskTaskRunner
 
-from prefect_flowrun.contract import ClusterContract
+from flowrun_api.contract import ClusterContract
 from prefect_flowrun.runner.prefect_dask.settings import translate
 
 
