@@ -29,6 +29,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("spec.flow.entrypoint", "no function", "spec.flow.entrypoint"),
         ("spec.flow.source", {"configMap": "a", "persistentVolumeClaim": "b"}, "exactly one of configMap"),
         ("spec.flow.source", {}, "exactly one of configMap"),
+        ("spec.flow.source", {"git": {"url": "https://me:token@example.com/flows"}}, "spec.flow.source.git.url"),
+        (
+            "spec.flow.source",
+            {"git": {"url": "https://example.com", "path": "a/../.."}},
+            "not lead out of",
+        ),
         ("metadata.name", "a" * 60, "at most 40 characters"),
         ("metadata.name", "1st", "start with a letter"),
         ("spec.clusters.0.workers.replicas", -1, "spec.clusters[0].workers.replicas"),

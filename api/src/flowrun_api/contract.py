@@ -68,6 +68,7 @@ class Reason(StrEnum):
     FLOW_CANCELLED = "FlowCancelled"
     FLOW_LOAD_FAILED = "FlowLoadFailed"
     INVALID_PARAMETERS = "InvalidParameters"
+    SOURCE_UNREACHABLE = "SourceUnreachable"
     PREFECT_UNREACHABLE = "PrefectUnreachable"
     COORDINATOR_LOST = "CoordinatorLost"
     CLUSTER_STARTUP_FAILED = "ClusterStartupFailed"

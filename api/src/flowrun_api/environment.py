@@ -49,6 +49,9 @@ RAY_FOLDER = "FLOWRUN_RAY_FOLDER"
 # The flow's code and files, mounted read-only, and the folder that they are worked with in; see `source`.
 SOURCE = "FLOWRUN_SOURCE"
 WORK = "FLOWRUN_WORK"
+# Of code in git: what the driver fetches, as JSON, and the file with the credentials for it.
+GIT = "FLOWRUN_GIT"
+GIT_CREDENTIALS_FILE = "FLOWRUN_GIT_CREDENTIALS_FILE"
 
 # What a user may set in his shell for a run on his machine; all else is the run's own.
 OF_USERS = (ENGINE, TASKCLUSTER_ADDRESS, ALL_EVENTS, API_TIMEOUT_SECONDS, CANCEL_POLL_SECONDS, RAY_AGENTS)

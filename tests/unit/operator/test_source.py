@@ -1,5 +1,7 @@
 """Code and files of a flow: the same folders on driver, coordinators and workers."""
 
+import json
+
 import pytest
 from operator_testing.builders import DASK_CLUSTER, DEFAULTS, a_cluster, a_run
 
@@ -58,6 +60,29 @@ def test_so_does_a_standalone_cluster_that_names_one(source, volume):
     cluster = completed(a_cluster({"engine": "Dask", "flowRun": None, "source": source}), DEFAULTS)
     for pod in (coordinator_pod(cluster), ENGINES[cluster.spec.engine].worker(cluster, 0)["spec"]):
         check(pod.get("spec", pod), volume)
+
+
+GIT = {"git": {"url": "https://example.com/team/flows", "ref": "v1", "path": "nightly"}}
+
+
+@both_engines
+def test_code_in_git_is_fetched_by_the_driver_alone(cluster):
+    source = {"git": {**GIT["git"], "credentialsSecret": {"name": "git", "key": "token"}}}
+    pod = driver(source, cluster)
+    env = {e["name"]: e.get("value") for e in main(pod)["env"]}
+    assert json.loads(env["FLOWRUN_GIT"]) == GIT["git"]
+    assert env["FLOWRUN_GIT_CREDENTIALS_FILE"] == "/flowrun/git/credentials"
+    items = [{"key": "token", "path": "credentials"}]
+    assert {"name": "flowrun-git", "secret": {"secretName": "git", "items": items}} in pod["volumes"]
+    assert {"name": "flowrun-git", "mountPath": "/flowrun/git", "readOnly": True} in main(pod)["volumeMounts"]
+    for each in (pod, worker(source, cluster)):
+        assert main(each)["workingDir"] == "/flowrun/work"
+        assert told(each) == {"FLOWRUN_WORK": "/flowrun/work"}
+    assert "git" not in str(worker(source, cluster))
+
+
+def test_a_repository_that_everybody_may_read_needs_no_secret():
+    assert not [v for v in driver(GIT, DASK_CLUSTER)["volumes"] if v["name"] == "flowrun-git"]
 
 
 @both_engines

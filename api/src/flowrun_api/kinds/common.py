@@ -179,6 +179,32 @@ class PrefectOptions(ApiModel):
     )
 
 
+class GitSource(ApiModel):
+    """Code in a git repository. The driver takes one commit of it, and the workers have what the driver has taken."""
+
+    url: str = Field(
+        max_length=2048, pattern=r"^https?://[^@]+$", description="URL of the repository, by HTTP, without credentials."
+    )
+    ref: str = Field(
+        "HEAD",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$",
+        description="Branch, tag, or a whole commit id. Default: the repository's default branch.",
+    )
+    path: str | None = Field(
+        None,
+        max_length=512,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        description="Folder of the repository in which the flow works. Default: its root.",
+    )
+    credentials_secret: SecretKey | None = Field(
+        None,
+        description="Secret in the run's namespace with a token, or USER:TOKEN, for a repository that not everybody may"
+        " read. Only the driver's pod has it.",
+    )
+
+
 class FlowSource(ApiModel):
     """Where the flow's code comes from when it is not in the image: exactly one of these."""
 
@@ -192,9 +218,10 @@ class FlowSource(ApiModel):
         None,
         min_length=1,
         max_length=253,
-        description="PersistentVolumeClaim, mounted read-only. Exactly one of the two. Driver and workers have the code"
-        " at /flowrun/source, and copied into their working directory, /flowrun/work.",
+        description="PersistentVolumeClaim, mounted read-only. Driver and workers have the code of a source in their"
+        " working directory, /flowrun/work; that of a ConfigMap or claim is mounted at /flowrun/source.",
     )
+    git: GitSource | None = Field(None, description="A git repository. Packed, its folder may have 8 MiB.")
 
 
 class Engine(StrEnum):

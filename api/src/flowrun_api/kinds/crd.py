@@ -101,7 +101,7 @@ def _crd(
         "properties": {
             "apiVersion": {"type": "string", "description": f"{GROUP}/{VERSION}"},
             "kind": {"type": "string", "description": kind},
-            "metadata": {"type": "object", "description": "Name, namespace, labels and annotations."},
+            "metadata": {"type": "object"},  # Kubernetes' own: nothing may be said of it
             "spec": spec,
             "status": status,
         },

@@ -228,6 +228,12 @@ class ClusterState(ApiModel):
     address: str | None = Field(None, description="The coordinator's address in the Kubernetes cluster.")
     workers: int = Field(0, description="Wanted workers.")
     ready_workers: int = Field(0, description="Workers that are registered with the coordinator.")
+    dashboard_url: str | None = Field(
+        None, description="The dashboard in the Kubernetes cluster; from outside: flowrun dashboard NAME."
+    )
+    dashboard_ready: bool | None = Field(
+        None, description="Whether the coordinator that serves it is known to work: a worker is registered with it."
+    )
 
 
 class FlowRunStatus(ApiModel):

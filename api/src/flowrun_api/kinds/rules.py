@@ -1,10 +1,16 @@
 """CEL rules that both kinds use."""
 
+_ONE_SOURCE = ["has(self.configMap)", "has(self.persistentVolumeClaim)", "has(self.git)"]
 SOURCE_RULES = [
     {
-        "rule": "has(self.configMap) != has(self.persistentVolumeClaim)",
-        "message": "exactly one of configMap and persistentVolumeClaim must be set",
-    }
+        "rule": f"[{', '.join(_ONE_SOURCE)}].exists_one(given, given)",
+        "message": "exactly one of configMap, persistentVolumeClaim and git must be set",
+    },
+    {
+        "rule": "!has(self.git) || !has(self.git.path) || !self.git.path.split('/').exists(part, part == '..')",
+        "message": "path must not lead out of the repository",
+        "fieldPath": ".git.path",
+    },
 ]
 
 

@@ -74,7 +74,7 @@ class TaskClusterSpec(ApiModel):
     port: int | None = Field(
         None, ge=1, le=65534, description="Port of the coordinator. Default: 8786 for Dask, 6379 for Ray."
     )
-    dashboard: bool = Field(False, description="Standalone: whether the coordinator serves its dashboard.")
+    dashboard: bool = Field(False, description="Whether the coordinator serves its dashboard.")
     image: str | None = Field(None, max_length=1024, description="Image of coordinator and workers.")
     image_pull_policy: str | None = Field(
         None,
@@ -155,6 +155,13 @@ class TaskCluster(ApiModel):
 
 
 SPEC_RULES = [immutable(field) for field in ("engine", "flowRun", "port", "source", "managedBy")]
+SPEC_RULES.append(
+    {
+        "rule": "has(self.flowRun) || !has(self.source) || !has(self.source.git)",
+        "message": "git is for FlowRuns: a flow that uses a standalone cluster brings its own code",
+        "fieldPath": ".source",
+    }
+)
 
 # Checked for the scale subresource too: nobody gets past the bound.
 WORKERS_RULES = [

@@ -102,7 +102,7 @@ def _prepare(found: Manifests, code: Path | None, folder: Path, say: Say, *, eve
         origin, code = folder / "source", folder / "work"
         origin.mkdir()
         code.mkdir()
-        source.lay_out(read.flow.source, found.others, origin)
+        source.lay_out(read.flow.source, found.others, origin, code)
     reach = prefect_server.users()
     if read.prefect.api_url:
         reach[prefect_server.API_URL] = read.prefect.api_url

@@ -77,6 +77,7 @@ def task_cluster(run: FlowRun, attempt: int, job_uid: str, index: int, defaults:
             engine=cluster.engine,
             flow_run=FlowRunRef(name=run.metadata.name, attempt=attempt, cluster=cluster.name),
             port=port_of(run, index),
+            dashboard=cluster.dashboard,
             image_pull_policy=run.spec.image_pull_policy or defaults.image_pull_policy,
             image_pull_secrets=run.spec.image_pull_secrets,
             pod_metadata=run.spec.pod_metadata,

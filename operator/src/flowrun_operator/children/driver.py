@@ -71,7 +71,7 @@ def driver_resources(run: FlowRun, defaults: Defaults) -> Resources | None:
 
 
 def _driver(run: FlowRun, attempt: int, defaults: Defaults, all_labels: dict[str, str]) -> PodParts:
-    source = source_parts(run.spec.flow.source)
+    source = source_parts(run.spec.flow.source, fetches=True)
     resources = driver_resources(run, defaults)
     host = _coordinators(run, attempt, resources)
     parameters = parameters_parts(run, attempt, defaults)

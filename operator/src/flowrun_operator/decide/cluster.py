@@ -11,6 +11,7 @@ from flowrun_operator.decide.cluster_status import cluster_status, workers_ready
 from flowrun_operator.decide.plan import Action, Create, Plan
 from flowrun_operator.decide.replacement import plan_workers
 from flowrun_operator.decide.standalone import decide_standalone
+from flowrun_operator.engines import http_port
 from flowrun_operator.model import ClusterView
 
 
@@ -29,7 +30,7 @@ def decide_cluster(view: ClusterView, now: datetime) -> Plan:
     workers = plan_workers(view, now)
     actions: list[Action] = []
     if not view.service_exists and not view.coordinator_ended:
-        actions.append(Create(coordinator_service(cluster), cluster.metadata.uid))
+        actions.append(Create(coordinator_service(cluster, http_port(cluster)), cluster.metadata.uid))
     pods = [w.pod for w in view.workers]
     return Plan(
         actions=(*actions, *worker_actions(view, workers), *explain_silent(pods, now)),

@@ -14,10 +14,12 @@ from flowrun_api.kinds.common import ConditionStatus
 from flowrun_api.kinds.flowrun import AttemptStatus, ClusterState, FailureClass, FlowRunSpec, FlowRunStatus
 from flowrun_api.kinds.naming import attempt_name, cluster_name
 from flowrun_operator.children import belonging_names
+from flowrun_operator.children.clusters import port_of
 from flowrun_operator.decide import informed
 from flowrun_operator.decide.conditions import condition, merge
 from flowrun_operator.decide.fencing import unreachable
 from flowrun_operator.decide.plan import STOPPED, AttemptOutcome, Await, Hold, StartAttempt
+from flowrun_operator.engines import ENGINES
 from flowrun_operator.model import AttemptView, ClusterFacts, Problem, RunView
 
 _STATES = {ResultType.COMPLETED: "Succeeded", ResultType.CANCELLED: "Cancelled"}
@@ -146,7 +148,8 @@ def finished(view: RunView, outcome: AttemptOutcome, now: datetime) -> FlowRunSt
         ],
         told=informed.at_end(view, outcome),
     )
-    clusters = [c.model_copy(update={"ready_workers": 0}) for c in status.clusters]
+    gone = {"ready_workers": 0, "dashboard_url": None, "dashboard_ready": None}
+    clusters = [c.model_copy(update=gone) for c in status.clusters]
     flow_run = status.flow_run
     if outcome.flow_run is not None:
         known = flow_run if flow_run is not None and flow_run.id == outcome.flow_run.id else None
@@ -262,11 +265,15 @@ def _cluster_states(view: RunView) -> list[ClusterState]:
     current = view.current
     existing = {c.name: c for c in current.clusters} if current else {}
     states = []
-    for spec in view.run.spec.clusters:
+    for index, spec in enumerate(view.run.spec.clusters):
         cluster = existing.get(spec.name)
         ready, replicas = _workers(spec, cluster)
         address = cluster.address if cluster else None
         state = ClusterState(name=spec.name, engine=spec.engine, address=address, workers=replicas, ready_workers=ready)
+        if spec.dashboard and cluster is not None:
+            host = f"{cluster.object_name}.{view.run.metadata.namespace}.svc"
+            state.dashboard_url = ENGINES[spec.engine].dashboard_url(host, port_of(view.run, index))
+            state.dashboard_ready = ready > 0
         states.append(state)
     return states
 

@@ -21,6 +21,7 @@ from flowrun_operator.decide.conditions import condition
 from flowrun_operator.decide.memory import standalone_shortage
 from flowrun_operator.decide.plan import Action, Create, Delete, Plan, Scale
 from flowrun_operator.decide.replacement import WorkerPlan, plan_workers
+from flowrun_operator.engines import http_port
 from flowrun_operator.model import ClusterView, PodFacts, Problem
 
 _NO_WORKERS = WorkerPlan((), (), None, 0)
@@ -97,7 +98,7 @@ def _running(view: ClusterView, now: datetime) -> Plan:
     workers = plan_workers(view, now)
     actions: list[Action] = []
     if not view.service_exists:
-        actions.append(Create(coordinator_service(cluster), uid))
+        actions.append(Create(coordinator_service(cluster, http_port(cluster)), uid))
     if coordinator is None:
         token = token_of_its_own(cluster)
         actions += [Create(token, uid)] if token else []

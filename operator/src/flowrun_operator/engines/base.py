@@ -34,6 +34,9 @@ class EngineBuilder(Protocol):
     def http_port(self, port: int) -> int:
         """Return the port of a coordinator's HTTP endpoints beside its port for the engine's protocol."""
 
+    def dashboard_url(self, host: str, port: int) -> str:
+        """Return where a coordinator on a host serves its dashboard, given its port for the engine's protocol."""
+
     def slots(self, workers: WorkerOptions) -> int:
         """Return how many tasks a worker runs at a time."""
 

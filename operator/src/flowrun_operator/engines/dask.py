@@ -38,6 +38,10 @@ class DaskBuilder:
         """Return the port beside the scheduler's."""
         return port + 1
 
+    def dashboard_url(self, host: str, port: int) -> str:
+        """Return the address of bokeh's first page."""
+        return f"http://{host}:{self.http_port(port)}/status"
+
     def slots(self, workers: WorkerOptions) -> int:
         """Return the threads of a worker."""
         return workers.threads

@@ -66,6 +66,10 @@ class RayBuilder:
         offset = port - FIRST_PORTS[Engine.RAY]
         return _FIRST_DASHBOARD_PORT + (offset if 0 <= offset < 1000 else 0)
 
+    def dashboard_url(self, host: str, port: int) -> str:
+        """Return the address of the head's dashboard."""
+        return f"http://{host}:{self.http_port(port)}"
+
     def slots(self, workers: WorkerOptions) -> int:
         """Return the CPUs that a worker tells Ray of: its threads if set, else those of its container."""
         if workers.threads > 1:

@@ -83,6 +83,8 @@ class Driver:
             return Reason.CLUSTER_STARTUP_FAILED, str(error)
         except work_folder.SourceError as error:
             return Reason.FLOW_LOAD_FAILED, str(error)
+        except work_folder.SourceUnreachableError as error:
+            return Reason.SOURCE_UNREACHABLE, str(error)
         return None
 
     def _cause_of(self, error: BaseException) -> Cause:

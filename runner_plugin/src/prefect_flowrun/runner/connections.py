@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowrun_api.contract import Activation
 from prefect_flowrun.clusters.kubernetes import ScaleError
 from prefect_flowrun.clusters.lifecycle import ClusterStartupError, Lifecycle
-from prefect_flowrun.runner import standalone_cluster
+from prefect_flowrun.runner import dashboard_notice, standalone_cluster
 from prefect_flowrun.runner.kept_outcomes import keep_outcomes
+from prefect_flowrun.source import work_folder
 from prefect_flowrun.wire.context import Tasks
 from prefect_flowrun.wire.shared_blobs import Shelf
 
@@ -72,9 +74,16 @@ class Connection:
 
     def sent_folder(self) -> Path | None:
         """Return the folder that must be sent to the workers, None where they have what this process has."""
+        if git_folder := work_folder.fetched():
+            return git_folder
         if self.cluster is None or not self.cluster.name.startswith(standalone_cluster.PREFIX):
             return None
         return standalone_cluster.code_folder()
+
+    @property
+    def sends_once(self) -> bool:
+        """Whether that folder is the flow's working directory too, into which it may write at any time."""
+        return work_folder.fetched() is not None
 
     def count_with(self, counts: Counts) -> None:
         """Have the tasks of a session counted as this connection's, for as long as the session lives.
@@ -234,7 +243,9 @@ def _bring_up(cluster: ClusterContract, workers: int | None, logger: Logger) -> 
         return engine
 
     try:
-        return _lifecycle.bring_up(cluster, workers, connect, logger)
+        engine = _lifecycle.bring_up(cluster, workers, connect, logger)
+        dashboard_notice.tell(cluster, logger, os.environ)
+        return engine
     except ClusterStartupError as error:
         _startup_failures.append(str(error))
         raise

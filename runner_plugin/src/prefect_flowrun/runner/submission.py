@@ -104,7 +104,7 @@ class Session:
             contexts=Contexts(with_secrets=with_secrets),
             tasks=connection.tasks,
             large=large,
-            code=FlowCode(connection.sent_folder()),
+            code=FlowCode(connection.sent_folder(), once=connection.sends_once),
             redirect=redirect.installed() if (redirect := sys.modules.get(_REDIRECT)) is not None else None,
         )
         by_value.register()

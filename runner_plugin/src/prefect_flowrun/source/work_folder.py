@@ -31,6 +31,10 @@ class SourceError(Exception):
     """The source can't be used; the message is meant for the flow's author."""
 
 
+class SourceUnreachableError(Exception):
+    """Where the source is, nobody answers; the message is meant for the flow's author."""
+
+
 def prepare(env: Mapping[str, str] = os.environ) -> None:
     """Fill the working folder that the operator has named; does nothing where it has named none.
 
@@ -39,10 +43,24 @@ def prepare(env: Mapping[str, str] = os.environ) -> None:
 
     Raises:
         SourceError: the source can't be read, or an archive in it not be unpacked.
+        SourceUnreachableError: where the code is, nobody answers.
     """
-    source, work = env.get(environment.SOURCE), env.get(environment.WORK)
+    source, work, git = env.get(environment.SOURCE), env.get(environment.WORK), env.get(environment.GIT)
     if source and work:
         fill(Path(source), Path(work))
+    elif git and work:
+        from prefect_flowrun.source import git_checkout  # noqa: PLC0415 - few runs have it, and it is not stdlib only
+
+        git_checkout.fill(git, env.get(environment.GIT_CREDENTIALS_FILE), Path(work))
+
+
+def fetched(env: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder of code that only this process has fetched, None where workers have it too.
+
+    Args:
+        env: usually `os.environ`.
+    """
+    return Path(env[environment.WORK]) if env.get(environment.GIT) and env.get(environment.WORK) else None
 
 
 def fill(source: Path, work: Path) -> None:

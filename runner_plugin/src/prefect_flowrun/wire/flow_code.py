@@ -54,14 +54,15 @@ sent: set[bytes] = set()
 class FlowCode:
     """The code of this process's flow, as one cluster must be told of it."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, once: bool = False) -> None:
         """Begin with nothing sent.
 
         Args:
             folder: to be sent; None: the workers have the same folders as this process.
+            once: as it is at first; what the flow writes into it later is not sent.
         """
         self._changes = module_changes.of_this_process()
-        self._folder = _Folder(folder) if folder else None
+        self._folder = _Folder(folder, once=once) if folder else None
         self._sys_path: tuple[str, ...] = ()
         self._paths: tuple[str, ...] = ()
 
@@ -97,8 +98,9 @@ class FlowCode:
 class _Folder:
     """A folder that is sent as one archive."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, once: bool) -> None:
         self._folder = folder
+        self._once = once
         self._lock = threading.Lock()
         self._looked = -_LOOK_INTERVAL_S
         self._seen: list[tuple[str, int, int]] = []
@@ -113,7 +115,7 @@ class _Folder:
     def current(self, is_used: Callable[[Path], bool]) -> Blob | None:
         """Return the archive, made anew if a file has changed."""
         with self._lock:
-            if time.monotonic() - self._looked < _LOOK_INTERVAL_S:
+            if time.monotonic() - self._looked < _LOOK_INTERVAL_S or (self._once and self._blob is not None):
                 return self._blob
             self._looked = time.monotonic()
             files = list(_files(self._folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowrun_api import environment
 from flowrun_api.archive import unpack_zip
 from prefect_flowrun.source import import_path
 from prefect_flowrun.wire import flow_code, module_changes
@@ -90,6 +92,9 @@ def _move_to(folder: Path, paths: Paths) -> None:
 
 def _unpacked(digest: bytes, data: Callable[[bytes], bytes]) -> Path:
     """Return the folder of an archive; processes of one machine share it."""
+    work, source = os.environ.get(environment.WORK), os.environ.get(environment.SOURCE)
+    if work and not source:
+        return _filled(Path(work), digest, data)
     base = _base()
     folder = base / digest.hex()
     if not folder.exists():
@@ -100,6 +105,17 @@ def _unpacked(digest: bytes, data: Callable[[bytes], bytes]) -> Path:
         except OSError:  # another process was faster
             shutil.rmtree(new, ignore_errors=True)
     return folder
+
+
+def _filled(work: Path, digest: bytes, data: Callable[[bytes], bytes]) -> Path:
+    """Fill the working folder of this pod with what the driver has fetched; processes of the pod take turns."""
+    mark = work / f".flowrun-{digest.hex()}"
+    with (work / ".flowrun-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not mark.exists():
+            unpack_zip(data(digest), work)
+            mark.touch()
+    return work
 
 
 def _base() -> Path:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 from operator_testing.builders import (
+    DASK_CLUSTER,
     DEFAULTS,
     NOW,
     a_cluster_facts,
@@ -109,6 +110,19 @@ def test_clusters_are_listed_with_address_and_ready_workers():
     (cluster,) = status_of(an_attempt(clusters=(a_cluster_facts(ready_workers=1),))).clusters
     assert (cluster.name, cluster.workers, cluster.ready_workers) == ("default", 2, 1)
     assert cluster.address.startswith("tcp://etl-1-default")
+    assert (cluster.dashboard_url, cluster.dashboard_ready) == (None, None)
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_dashboard_has_an_address_and_is_ready_once_its_coordinator_is_known_to_work(ready):
+    run = a_run({"clusters": [{**DASK_CLUSTER, "dashboard": True}]})
+    (cluster,) = status_of(an_attempt(clusters=(a_cluster_facts(ready_workers=ready),)), run=run).clusters
+    assert cluster.dashboard_url == "http://etl-1-default.team.svc:8787/status"
+    assert cluster.dashboard_ready is (ready == 1)
+    ended = status_of(
+        an_attempt(driver=ended_pod(message()), clusters=(a_cluster_facts(ready_workers=ready),)), run=run
+    )
+    assert ended.clusters[0].dashboard_url is None
 
 
 # name, message of the driver, state, status and reason of Succeeded

@@ -18,7 +18,7 @@ def config_map(**fields: Any) -> dict[str, Any]:
 
 def test_texts_and_bytes_become_files(tmp_path: Path) -> None:
     made = config_map(data={"flow.py": "é = 1\n"}, binaryData={"source.zip": "AAEC"})
-    lay_out(FlowSource(config_map="code"), [made], tmp_path)
+    lay_out(FlowSource(config_map="code"), [made], tmp_path, tmp_path)
     assert (tmp_path / "flow.py").read_text() == "é = 1\n"
     assert (tmp_path / "source.zip").read_bytes() == b"\x00\x01\x02"
 
@@ -36,5 +36,5 @@ def test_what_is_not_here_or_can_not_be_is_refused(
     tmp_path: Path, source: FlowSource, others: list[dict[str, Any]], said: str
 ) -> None:
     with pytest.raises(CannotRun, match=said):
-        lay_out(source, others, tmp_path)
+        lay_out(source, others, tmp_path, tmp_path)
     assert not list(tmp_path.iterdir())
