@@ -14,6 +14,7 @@ from flowrun.problem import Gone, Problem
 Raw = dict[str, Any]
 
 _CONTRACT = "FLOWRUN_CLUSTERS"
+_TOKEN_VARIABLE = "RAY_AUTH_TOKEN"  # noqa: S105 - its name
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Coordinator:
     http_port: int
     dashboard: bool
     """Whether it serves one."""
+    token: tuple[str, str] | None = None
+    """Name and key of the Secret with the token that a Ray dashboard asks for."""
 
 
 def of_run(pods: Pods, run: Raw, cluster: str | None) -> Coordinator:
@@ -79,6 +82,9 @@ def _coordinators(pod: Raw) -> list[Coordinator]:
     """Read what the operator has told a pod of the clusters whose coordinators it holds."""
     variables = [entry for each in pod["spec"]["containers"] for entry in each.get("env") or []]
     told = next((entry.get("value") for entry in variables if entry["name"] == _CONTRACT), None)
+    of_token = [entry for entry in variables if entry["name"] == _TOKEN_VARIABLE]
+    secrets = [(entry.get("valueFrom") or {}).get("secretKeyRef") for entry in of_token]
+    token = next(((secret["name"], secret["key"]) for secret in secrets if secret), None)
     try:
         return [
             Coordinator(
@@ -88,6 +94,7 @@ def _coordinators(pod: Raw) -> list[Coordinator]:
                 int(cluster["port"]),
                 int(cluster["httpPort"]),
                 bool(cluster.get("dashboard")),
+                token,
             )
             for cluster in json.loads(told or "[]")
         ]

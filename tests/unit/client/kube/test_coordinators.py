@@ -32,7 +32,8 @@ class Played:
 
 
 def pod(name: str, told: str, state: str = "running") -> Raw:
-    env = [{"name": "SECRET", "valueFrom": {}}, {"name": "FLOWRUN_CLUSTERS", "value": told}]
+    token = {"secretKeyRef": {"name": "etl-1-ray", "key": "token"}}
+    env = [{"name": "RAY_AUTH_TOKEN", "valueFrom": token}, {"name": "FLOWRUN_CLUSTERS", "value": told}]
     return {
         "metadata": {"name": name},
         "spec": {"containers": [{"name": "a-sidecar"}, {"name": "flowrun", "env": env}]},
@@ -54,6 +55,7 @@ def test_one_of_several_is_named() -> None:
     both = pod("etl-1-x", json.dumps([DASK, RAY]))
     found = of_run("gpu", both)
     assert (found.engine, found.port, found.dashboard) == ("Ray", 6379, False)
+    assert found.token == ("etl-1-ray", "token")
     with pytest.raises(Problem, match="several clusters, name one: default, gpu"):
         of_run(None, both)
     with pytest.raises(Problem, match="no cluster cpu; there are: default, gpu"):

@@ -46,8 +46,10 @@ def dashboard(
     forward = Forward(connection, lambda: (connection.namespace, find().pod), found.http_port, port)
     path = "/status" if found.engine == "Dask" else ""
     say(f"dashboard of {found.cluster} ({found.engine}): http://{forward.address}{path} (Ctrl-C ends the way)")
-    if found.engine == "Ray":
-        say(f"it asks for the token: the Secret that the pod {found.pod} names in RAY_AUTH_TOKEN")
+    if found.token is not None:
+        secret, key = found.token
+        show = f"kubectl -n {connection.namespace} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d"
+        say(f"it asks for a token: {show}")
     return hold(forward, find)
 
 
