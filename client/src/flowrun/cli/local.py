@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import tempfile
@@ -58,6 +59,11 @@ def started(found: Manifests, code: Path | None, say: Say, *, everything: bool) 
     Raises:
         Problem: it can't be started.
     """
+    if importlib.util.find_spec("prefect_flowrun") is None:
+        raise Problem(
+            'a run on this machine needs Prefect and an engine: pip install "prefect-flowrun[dask]", or [ray]'
+            " (in a checkout: pip install ./api './runner_plugin[dask]')"
+        )
     # Not where TMPDIR points: paths of sockets have a hundred characters at most.
     with _told():
         folder = Path(tempfile.mkdtemp(prefix="flowrun-", dir="/tmp"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from flowrun.cli import local
+from flowrun.cli.files.manifests import Manifests
+from flowrun.problem import Problem
 
 DRIVER = [
     ("12:00:00.000 | INFO    | Flow run 'a' - Beginning flow run 'a' for flow 'etl'", True),
@@ -54,3 +58,12 @@ def test_errors_of_the_engine_are_left_out_with_their_tracebacks_and_those_of_ta
     of_worker("default-w-1", "Traceback of another worker")
     of_server("INFO: 127.0.0.1 - GET /api/health")
     assert told == [*tasks, "Traceback of another worker"]
+
+
+def test_without_the_runner_plugin_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with (
+        pytest.raises(Problem, match=r"needs Prefect and an engine: pip install"),
+        local.started(Manifests({}), None, print, everything=False),
+    ):
+        pass
