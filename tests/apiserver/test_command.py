@@ -99,6 +99,28 @@ def state(lane: Lane, name: str) -> str | None:
     return (run.get("status") or {}).get("state")
 
 
+async def test_a_config_map_is_created_and_later_changed_to_what_the_file_has(
+    lane: Lane, flowrun: Flowrun, tmp_path: Path
+):
+    path = f"/api/v1/namespaces/{lane.namespace}/configmaps/code"
+    file = Path(manifest(tmp_path, suspend=True))
+    code, run = yaml.safe_load_all(file.read_text())
+    for number, files in enumerate([{"etl.py": CODE, "old.py": "1"}, {"etl.py": CODE + "# new\n", "more.py": "2"}]):
+        run["metadata"]["name"] = f"etl-{number}"
+        file.write_text(yaml.safe_dump_all([{**code, "data": files}, run]))
+        assert (await flowrun("run", str(file), "-d"))[0] == 0
+        found = await lane.user.must("GET", path)
+        assert found["data"] == files
+        await lane.user.must("PATCH", path, {"metadata": {"labels": {"of": "somebody-else"}}})
+    assert (await lane.user.must("GET", path))["metadata"]["labels"] == {"of": "somebody-else"}
+    wrong = {**code, "data": {"a/b": "1"}}
+    file.write_text(yaml.safe_dump_all([wrong, {**run, "metadata": {"name": "etl-2"}}]))
+    exit_code, text = await flowrun("run", str(file), "-d")
+    assert exit_code == 2
+    assert "apply ConfigMap code: " in text
+    assert "a/b" in text
+
+
 async def test_a_run_is_suspended_resumed_cancelled_and_run_once_more(lane: Lane, flowrun: Flowrun, tmp_path: Path):
     await flowrun("run", manifest(tmp_path), "-d")
     await lane.wait(lane.running, "the driver runs")

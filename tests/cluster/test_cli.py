@@ -259,7 +259,7 @@ def test_a_run_that_the_cluster_refuses_is_told_with_the_field(ns: Cluster, file
     assert "Traceback" not in output
     exit_code, output = Command(ns, "run", file({**code(), "kind": "ConfigMaps"}, flow_run())).ended()
     assert exit_code == 2
-    assert "apply ConfigMaps code: this cluster has no such kind" in output
+    assert "apply ConfigMaps: this cluster has no such kind" in output
     assert ns.list("flowruns.flowrun.dev") == []
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import urllib3
 import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 from urllib3.exceptions import HTTPError
 
 from flowrun.problem import Problem, Unreachable, explain
@@ -21,8 +23,10 @@ from flowrun.problem import Problem, Unreachable, explain
 Raw = dict[str, Any]
 
 TIMEOUT_S = 15.0
-# https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
-_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+# Kinds of a patch; JSON is YAML too.
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -40,31 +44,85 @@ class Connection:
     namespace: str
     in_cluster: bool = False
 
-    @cached_property
-    def objects(self) -> client.CustomObjectsApi:
-        """Our own kinds."""
-        return client.CustomObjectsApi(self.api)
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+        patch: str = MERGE,
+    ) -> Raw:
+        """Make a request and return its answer.
 
-    @cached_property
-    def core(self) -> client.CoreV1Api:
-        """Pods, Services, events and the like."""
-        return client.CoreV1Api(self.api)
-
-    @cached_property
-    def tables(self) -> client.CustomObjectsApi:
-        """Our own kinds as the server prints them: columns and cells instead of objects."""
-        return client.CustomObjectsApi(client.ApiClient(self.api.configuration, "Accept", _TABLE))
-
-    def call(self, request: Callable[..., Any], *args: Any, **more: Any) -> Raw:
-        """Make a request and return its answer as plain data.
+        Not by the methods of the client library: importing its models takes a second, longer than most commands.
 
         Args:
-            request: a method of the client library.
-            args: of the request.
-            more: of the request.
+            method: of HTTP.
+            path: of the API, such as `/version`.
+            body: of the request; None: it has none.
+            query: parameters; those that are empty are left out.
+            accept: which form the answer should have.
+            patch: which kind of patch a PATCH is.
+
+        Raises:
+            ApiException: the API server refused it.
+            urllib3.exceptions.HTTPError: it did not answer.
         """
-        answer: Raw = self.api.sanitize_for_serialization(request(*args, _request_timeout=TIMEOUT_S, **more))
+        content = patch if method == "PATCH" else "application/json"
+        response = self._send(method, path, body, query, accept, content=content, timeout=TIMEOUT_S, preload=True)
+        answer: Raw = json.loads(response.data)
         return answer
+
+    def stream(self, path: str, query: Mapping[str, Any], silence_s: float) -> urllib3.BaseHTTPResponse:
+        """Read a path whose answer comes bit by bit; the caller closes it.
+
+        Args:
+            path: of the API.
+            query: parameters; those that are empty are left out.
+            silence_s: longest time without a byte; then it is a `ReadTimeoutError`.
+
+        Raises:
+            ApiException: the API server refused it.
+            urllib3.exceptions.HTTPError: it did not answer.
+        """
+        timeout = urllib3.Timeout(connect=TIMEOUT_S, read=silence_s)
+        return self._send("GET", path, None, query, "*/*", timeout=timeout, preload=False)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: Mapping[str, Any] | None,
+        accept: str,
+        *,
+        content: str = "application/json",
+        timeout: float | urllib3.Timeout,
+        preload: bool,
+    ) -> urllib3.BaseHTTPResponse:
+        configuration = self.api.configuration
+        headers = {"Accept": accept, "User-Agent": "flowrun"}
+        if login := configuration.get_api_key_with_prefix("BearerToken", alias="authorization"):
+            headers["Authorization"] = login
+        elif configuration.username:
+            headers["Authorization"] = configuration.get_basic_auth_token()
+        if body is not None:
+            headers["Content-Type"] = content
+        asked = urlencode({name: value for name, value in (query or {}).items() if value not in (None, "", False)})
+        response: urllib3.BaseHTTPResponse = self.api.rest_client.pool_manager.request(
+            method,
+            f"{configuration.host}{path}" + (f"?{asked}" if asked else ""),
+            body=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            timeout=timeout,
+            preload_content=preload,
+        )
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            text = response.data.decode(errors="replace")
+            raise ApiException(status=response.status, reason=response.reason, body=text)
+        return response
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Connection:
@@ -114,15 +172,7 @@ def asking(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except ResourceNotFoundError as error:
-        raise Problem(f"{what}: this cluster has no such kind") from error
-    except DynamicApiError as error:
-        raise explain(ApiException(error.status, error.reason, body=_text(error.body)), what) from error
     except ApiException as error:
         raise explain(error, what) from error
     except (HTTPError, OSError) as error:
         raise Unreachable(f"{what}: the cluster does not answer: {error}") from error
-
-
-def _text(body: Any) -> str:
-    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
-from flowrun.kube.connection import TIMEOUT_S, Connection, asking
-from flowrun.kube.kinds import GROUP, VERSION
+from flowrun.kube.connection import Connection, asking
+from flowrun.kube.kinds import API_VERSION, GROUP
 from flowrun.problem import Gone
 
 Raw = dict[str, Any]
 
 LATEST = "@latest"
+# https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 class Objects:
@@ -28,9 +31,9 @@ class Objects:
         self._plural = plural
         self.kind = f"{plural}.{GROUP}"
 
-    @property
-    def _scope(self) -> tuple[str, str, str, str]:
-        return GROUP, VERSION, self.namespace, self._plural
+    def _path(self, name: str = "") -> str:
+        path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/{self._plural}"
+        return f"{path}/{quote(name)}" if name else path
 
     def create(self, manifest: Raw, *, dry_run: bool = False) -> Raw:
         """Create an object and return it.
@@ -44,9 +47,9 @@ class Objects:
             Problem: the cluster refused it.
         """
         name = manifest["metadata"].get("name") or manifest["metadata"].get("generateName", "")
-        more = {"dry_run": "All"} if dry_run else {}
         with asking(f"create {self.kind} {name}"):
-            return self._call("create_namespaced_custom_object", *self._scope, manifest, **more)
+            query = {"dryRun": "All" if dry_run else ""}
+            return self._connection.request("POST", self._path(), manifest, query=query)
 
     def get(self, name: str) -> Raw:
         """Return an object.
@@ -61,7 +64,7 @@ class Objects:
         if name == LATEST:
             return self.latest()
         with asking(f"get {self.kind} {name}"):
-            return self._call("get_namespaced_custom_object", *self._scope, name)
+            return self._connection.request("GET", self._path(name))
 
     def latest(self) -> Raw:
         """Return the object that was created last.
@@ -85,7 +88,7 @@ class Objects:
         Raises:
             Problem: the cluster does not tell.
         """
-        items: list[Raw] = self._list(self._connection.objects, everywhere=everywhere, selector=selector)["items"]
+        items: list[Raw] = self._list("application/json", everywhere=everywhere, selector=selector)["items"]
         return items
 
     def table(self, *, everywhere: bool = False, selector: str = "") -> Raw:
@@ -98,14 +101,12 @@ class Objects:
         Raises:
             Problem: the cluster does not tell.
         """
-        return self._list(self._connection.tables, everywhere=everywhere, selector=selector)
+        return self._list(_TABLE, everywhere=everywhere, selector=selector)
 
-    def _list(self, api: Any, *, everywhere: bool, selector: str) -> Raw:
-        more: Raw = {"label_selector": selector} if selector else {}
+    def _list(self, accept: str, *, everywhere: bool, selector: str) -> Raw:
+        path = f"/apis/{API_VERSION}/{self._plural}" if everywhere else self._path()
         with asking(f"list {self.kind}"):
-            if everywhere:
-                return self._connection.call(api.list_cluster_custom_object, GROUP, VERSION, self._plural, **more)
-            return self._connection.call(api.list_namespaced_custom_object, *self._scope, **more)
+            return self._connection.request("GET", path, query={"labelSelector": selector}, accept=accept)
 
     def patch(self, name: str, spec: Mapping[str, Any], what: str) -> Raw:
         """Change fields of `spec`, and return the object.
@@ -120,7 +121,7 @@ class Objects:
             Problem: the cluster refused it.
         """
         with asking(f"{what} {self.kind} {name}"):
-            return self._call("patch_namespaced_custom_object", *self._scope, name, {"spec": dict(spec)})
+            return self._connection.request("PATCH", self._path(name), {"spec": dict(spec)})
 
     def scale(self, name: str, replicas: int) -> None:
         """Set how many workers are wanted, by the subresource: `spec` itself may be out of the user's reach.
@@ -135,7 +136,7 @@ class Objects:
         """
         body = {"spec": {"replicas": replicas}}
         with asking(f"scale {self.kind} {name}"):
-            self._call("patch_namespaced_custom_object_scale", *self._scope, name, body)
+            self._connection.request("PATCH", f"{self._path(name)}/scale", body)
 
     def delete(self, name: str, uid: str) -> None:
         """Delete one object and no later one of its name; its dependents follow in the background.
@@ -150,8 +151,4 @@ class Objects:
         """
         with asking(f"delete {self.kind} {name}"):
             options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
-            self._call("delete_namespaced_custom_object", *self._scope, name, body=options)
-
-    def _call(self, request: str, *args: Any, **more: Any) -> Raw:
-        answer: Raw = getattr(self._connection.objects, request)(*args, _request_timeout=TIMEOUT_S, **more)
-        return answer
+            self._connection.request("DELETE", self._path(name), options)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-
 from flowrun.kube.connection import Connection, asking
 from flowrun.problem import Gone
 
@@ -40,9 +38,8 @@ def operators(connection: Connection) -> list[Operator]:
         Problem: the cluster does not tell, for want of a right for example.
     """
     with asking("look for the operator"):
-        apps = client.AppsV1Api(connection.api)
-        selector = f"{_NAME},app.kubernetes.io/component=operator"
-        found = connection.call(apps.list_deployment_for_all_namespaces, label_selector=selector)
+        query = {"labelSelector": f"{_NAME},app.kubernetes.io/component=operator"}
+        found = connection.request("GET", "/apis/apps/v1/deployments", query=query)
     return [_operator(item) for item in found["items"]]
 
 
@@ -68,9 +65,9 @@ def prefect_server(connection: Connection) -> tuple[str, str]:
         Gone: there is none.
         Problem: the cluster does not tell.
     """
-    selector = f"{_NAME},app.kubernetes.io/component=prefect-server"
+    query = {"labelSelector": f"{_NAME},app.kubernetes.io/component=prefect-server"}
     with asking("look for the bundled Prefect server"):
-        found = connection.call(connection.core.list_pod_for_all_namespaces, label_selector=selector)
+        found = connection.request("GET", "/api/v1/pods", query=query)
     running = [pod for pod in found["items"] if pod.get("status", {}).get("phase") == "Running"]
     if not running:
         raise Gone("there is no bundled Prefect server that runs; your own has its pages where PREFECT_UI_URL says")

@@ -10,7 +10,7 @@ from typing import Any
 
 from urllib3.exceptions import ReadTimeoutError
 
-from flowrun.kube.connection import TIMEOUT_S, Connection, asking
+from flowrun.kube.connection import Connection, asking
 from flowrun.kube.kinds import DRIVER, LABEL_ROLE, LABEL_RUN, LABEL_RUN_UID, MAIN_CONTAINER
 
 Raw = dict[str, Any]
@@ -58,11 +58,13 @@ class Pods:
             Problem: the cluster does not tell.
         """
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        list_pods = self._connection.core.list_namespaced_pod
         with asking("list the pods"):
-            found = self._connection.call(list_pods, self.namespace, label_selector=selector)
+            found = self._connection.request("GET", self._path("pods"), query={"labelSelector": selector})
         pods: list[Raw] = found["items"]
         return sorted(pods, key=lambda pod: (str(pod["metadata"]["creationTimestamp"]), pod["metadata"]["name"]))
+
+    def _path(self, plural: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/{plural}"
 
     def events(self, run: str) -> list[Raw]:
         """Return the events of what belongs to a run, the oldest first.
@@ -74,7 +76,7 @@ class Pods:
             Problem: the cluster does not tell.
         """
         with asking("list the events"):
-            found = self._connection.call(self._connection.core.list_namespaced_event, self.namespace)
+            found = self._connection.request("GET", self._path("events"))
         ours = [event for event in found["items"] if _is_of(event["involvedObject"].get("name", ""), run)]
         return sorted(ours, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
 
@@ -95,13 +97,15 @@ class Pods:
         Raises:
             Problem: the cluster does not give it, or not any more.
         """
-        more: Raw = {} if since_s is None else {"since_seconds": max(1, since_s)}
-        more |= {} if tail is None else {"tail_lines": tail}
+        query = {
+            "container": MAIN_CONTAINER,
+            "follow": "true" if follow else "",
+            "timestamps": "true",
+            "sinceSeconds": None if since_s is None else max(1, since_s),
+            "tailLines": tail,
+        }
         with asking(f"logs of pod {pod}"), suppress(ReadTimeoutError):
-            stream = self._connection.core.read_namespaced_pod_log(
-                pod, self.namespace, container=MAIN_CONTAINER, follow=follow, timestamps=True, **more,
-                _preload_content=False, _request_timeout=(TIMEOUT_S, _SILENCE_S),
-            )  # fmt: skip
+            stream = self._connection.stream(f"{self._path('pods')}/{pod}/log", query, _SILENCE_S)
             with stream:
                 for line in _lines(stream):
                     time, _, text = line.partition(" ")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from kubernetes.dynamic import DynamicClient
+from kubernetes.client.exceptions import ApiException
 
-from flowrun.kube.connection import TIMEOUT_S, Connection, asking
+from flowrun.kube.connection import APPLY, STRATEGIC, Connection, asking
 from flowrun.kube.custom_objects import Objects
 from flowrun.kube.kinds import API_VERSION, RUNS
 from flowrun.problem import Problem
@@ -42,17 +42,33 @@ class Runs(Objects):
         kind, name = manifest["kind"], manifest["metadata"].get("name")
         if not name:
             raise Problem(f"{kind}: metadata.name is missing")
-        more = {"dry_run": "All"} if dry_run else {}
-        with asking(f"apply {kind} {name}"), tempfile.TemporaryDirectory() as cache:
-            # By default what the cluster offers is kept in /tmp under a name that anybody could write to.
-            dynamic = DynamicClient(self._connection.api, cache_file=str(Path(cache) / "kinds"))
-            resource = dynamic.resources.get(api_version=manifest["apiVersion"], kind=kind)
-            namespace = manifest["metadata"].get("namespace", self.namespace) if resource.namespaced else None
+        with asking(f"apply {kind} {name}"):
+            path = self._path_of(manifest["apiVersion"], kind, manifest["metadata"].get("namespace", self.namespace))
+            query = {"dryRun": "All" if dry_run else "", "fieldManager": "flowrun"}
             # Forced: the fields may belong to an earlier `kubectl apply` of the same file.
-            dynamic.server_side_apply(
-                resource, manifest, name, namespace,
-                force_conflicts=True, field_manager="flowrun", timeout=TIMEOUT_S, **more,
-            )  # fmt: skip
+            apply = {**query, "force": "true"}
+            self._connection.request("PATCH", f"{path}/{quote(name)}", manifest, query=apply, patch=APPLY)
+
+    def _path_of(self, api_version: str, kind: str, namespace: str) -> str:
+        """Return where objects of a kind are.
+
+        Raises:
+            Problem: the cluster has no such kind.
+        """
+        group = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if (api_version, kind) == ("v1", "ConfigMap"):  # in nearly every file, and known
+            return f"{group}/namespaces/{namespace}/configmaps"
+        try:
+            known = self._connection.request("GET", group)["resources"]
+        except ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            known = []
+        for resource in known:
+            if resource["kind"] == kind and "/" not in resource["name"]:
+                scope = f"/namespaces/{namespace}" if resource["namespaced"] else ""
+                return f"{group}{scope}/{resource['name']}"
+        raise Problem(f"apply {kind}: this cluster has no such kind")
 
     def cancel(self, name: str) -> Raw:
         """Ask for the end of a run by `spec.cancel`, and return the FlowRun.
@@ -77,8 +93,7 @@ class Runs(Objects):
         owner = {"apiVersion": API_VERSION, "kind": "FlowRun", "name": metadata["name"], "uid": metadata["uid"]}
         with asking(f"give ConfigMap {config_map} to {self.kind} {metadata['name']}"):
             body = {"metadata": {"ownerReferences": [owner]}}
-            core = self._connection.core
-            core.patch_namespaced_config_map(config_map, self.namespace, body, _request_timeout=TIMEOUT_S)
+            self._connection.request("PATCH", self._config_map(config_map), body, patch=STRATEGIC)
 
     def drop(self, config_map: str) -> None:
         """Delete a ConfigMap whose run was not created; that it can't be is not worth a word more.
@@ -87,8 +102,7 @@ class Runs(Objects):
             config_map: its name.
         """
         with suppress(Problem), asking(f"delete ConfigMap {config_map}"):
-            core = self._connection.core
-            core.delete_namespaced_config_map(config_map, self.namespace, _request_timeout=TIMEOUT_S)
+            self._connection.request("DELETE", self._config_map(config_map))
 
     def owners_of_config_map(self, config_map: str) -> list[str]:
         """Return the uids of the objects that a ConfigMap goes with.
@@ -101,5 +115,8 @@ class Runs(Objects):
             Problem: the cluster does not tell.
         """
         with asking(f"get ConfigMap {config_map}"):
-            found = self._connection.call(self._connection.core.read_namespaced_config_map, config_map, self.namespace)
+            found = self._connection.request("GET", self._config_map(config_map))
         return [owner["uid"] for owner in found["metadata"].get("ownerReferences", [])]
+
+    def _config_map(self, name: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/configmaps/{quote(name)}"

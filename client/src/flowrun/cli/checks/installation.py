@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kubernetes import client
-
 from flowrun.cli.checks.finding import Finding, bad, note, ok
 from flowrun.kube.connection import Connection, asking
 from flowrun.kube.installation import Operator, operators
@@ -26,6 +24,7 @@ _RIGHTS = (
     ("", "pods/log", "get", "flowrun logs"),
     ("", "pods/portforward", "get", "flowrun dashboard"),
 )
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _NEARLY = 0.9
 
 
@@ -36,11 +35,11 @@ def api(connection: Connection) -> Iterator[Finding]:
         Problem: it does not answer: there is no use in looking further.
     """
     with asking("reach the cluster"):
-        version = connection.call(client.VersionApi(connection.api).get_code)
+        version = connection.request("GET", "/version")
     yield ok(f"the cluster answers: Kubernetes {version['gitVersion']}")
     try:
         with asking("look for the CRDs"):
-            found = connection.call(connection.objects.get_api_resources, GROUP, VERSION)
+            found = connection.request("GET", f"/apis/{GROUP}/{VERSION}")
         missing = {RUNS, CLUSTERS} - {item["name"] for item in found["resources"]}
     except Problem:
         missing = {RUNS, CLUSTERS}
@@ -81,7 +80,6 @@ def rights(connection: Connection) -> Iterator[Finding]:
     Raises:
         Problem: the cluster does not tell.
     """
-    review = client.AuthorizationV1Api(connection.api).create_self_subject_access_review
     refused = False
     for group, resource, verb, used in _RIGHTS:
         name, _, sub = resource.partition("/")
@@ -93,7 +91,7 @@ def rights(connection: Connection) -> Iterator[Finding]:
             "spec": {"resourceAttributes": attributes},
         }
         with asking("look what you may do"):
-            answer = connection.call(review, body)
+            answer = connection.request("POST", _REVIEWS, body)
         if not answer["status"]["allowed"]:
             refused = True
             yield note(f"you may not {verb} {resource}: {used}", "an admin binds you to the ClusterRole flowrun-editor")
@@ -108,7 +106,7 @@ def quotas(connection: Connection) -> Iterator[Finding]:
         Problem: the cluster does not tell.
     """
     with asking("look for quotas"):
-        found = connection.call(connection.core.list_namespaced_resource_quota, connection.namespace)
+        found = connection.request("GET", f"/api/v1/namespaces/{connection.namespace}/resourcequotas")
     near = False
     for quota in found["items"]:
         status = quota.get("status", {})

@@ -10,7 +10,7 @@ from typing import Any
 
 from flowrun.cli.checks.finding import Finding, bad, note, ok
 from flowrun.kube import container_state
-from flowrun.kube.connection import TIMEOUT_S, Connection, asking
+from flowrun.kube.connection import Connection, asking
 from flowrun.kube.kinds import MAIN_CONTAINER
 from flowrun.kube.pods import Pods
 from flowrun.problem import Problem
@@ -40,21 +40,21 @@ def prefect_from_a_pod(connection: Connection, image: str, api_url: str) -> Iter
         Problem: the pod can't be made.
     """
     name = f"flowrun-doctor-{secrets.token_hex(3)}"
-    core = connection.core
+    pods = f"/api/v1/namespaces/{connection.namespace}/pods"
     with asking(f"create pod {name}"):
-        core.create_namespaced_pod(connection.namespace, _pod(name, image, api_url), _request_timeout=TIMEOUT_S)
+        connection.request("POST", pods, _pod(name, image, api_url))
     try:
         yield _finding(connection, name, api_url)
     finally:
         with suppress(Problem), asking(f"delete pod {name}"):
-            core.delete_namespaced_pod(name, connection.namespace, grace_period_seconds=0, _request_timeout=TIMEOUT_S)
+            connection.request("DELETE", f"{pods}/{name}", {"gracePeriodSeconds": 0})
 
 
 def _finding(connection: Connection, name: str, api_url: str) -> Finding:
     until, found = time.monotonic() + _WAIT_S, {}
     while time.monotonic() < until:
         with asking(f"get pod {name}"):
-            found = connection.call(connection.core.read_namespaced_pod, name, connection.namespace)
+            found = connection.request("GET", f"/api/v1/namespaces/{connection.namespace}/pods/{name}")
         if (ended := container_state.container(found).get("terminated")) is not None:
             if ended["exitCode"] == 0:
                 return ok(f"Prefect answers a pod of namespace {connection.namespace}: {api_url}")
