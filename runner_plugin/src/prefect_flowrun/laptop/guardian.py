@@ -1,7 +1,8 @@
 """A process that ends a run's processes when the command itself was killed.
 
 Each of them leads a session: Ray's task processes have groups of their own, and outlive their node by seconds. It
-reads what to watch from a pipe, `+PID` and `-PID` a line; the pipe ends with the command, in whatever way that goes.
+reads what to watch from a pipe, a line each: `+PID`, `*PID` for one that the others need to their end (Prefect's
+server), and `-PID`. The pipe ends with the command, in whatever way that goes.
 """
 
 from __future__ import annotations
@@ -41,13 +42,14 @@ class Guardian:
             start_new_session=True,
         )
 
-    def watch(self, pid: int) -> None:
+    def watch(self, pid: int, *, last: bool = False) -> None:
         """End a session with the command.
 
         Args:
             pid: of its leader.
+            last: once the others have ended.
         """
-        self._tell(f"+{pid}\n")
+        self._tell(f"{'*' if last else '+'}{pid}\n")
 
     def forget(self, pid: int) -> None:
         """Leave a session alone, which has ended.
@@ -77,21 +79,33 @@ def main(folder: str) -> None:
     Args:
         folder: of the run.
     """
-    left: set[int] = set()
+    first: set[int] = set()
+    last: set[int] = set()
     for line in sys.stdin:
-        (left.add if line[0] == "+" else left.discard)(int(line[1:]))
-    if not left:
+        pid = int(line[1:])
+        if line[0] == "-":
+            first.discard(pid)
+            last.discard(pid)
+        else:
+            (last if line[0] == "*" else first).add(pid)
+    if not first | last:
         return
+    _end(first)
+    _end(last)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(leaders: set[int]) -> None:
+    """End sessions: SIGTERM, and SIGKILL for what is left after the grace."""
     # The leaders only: a driver ends what it has started, and tells Prefect before.
-    for pid in left:
+    for pid in leaders:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_S
-    while any(map(session, left)) and time.monotonic() < deadline:
+    while any(map(session, leaders)) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    for pid in left:
+    for pid in leaders:
         end_session(pid)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_session(leader: int) -> None:

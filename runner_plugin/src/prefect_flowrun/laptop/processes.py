@@ -20,13 +20,16 @@ _PUMP_REST_S = 1.0
 class Process:
     """A process, and what it has started."""
 
-    def __init__(self, command: Command, say: Callable[[str], None], guardian: Guardian) -> None:
+    def __init__(
+        self, command: Command, say: Callable[[str], None], guardian: Guardian, *, needed_by_others: bool = False
+    ) -> None:
         """Start it.
 
         Args:
             command: what is started.
             say: takes each line that it writes.
             guardian: ends it if this process can't.
+            needed_by_others: it ends after them then.
 
         Raises:
             OSError: it can't be started.
@@ -40,7 +43,7 @@ class Process:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal is the command's alone
         )
-        guardian.watch(self._process.pid)
+        guardian.watch(self._process.pid, last=needed_by_others)
         self._guardian = guardian
         self._pump = threading.Thread(target=_pump, args=(self._process.stdout, say), daemon=True)
         self._pump.start()

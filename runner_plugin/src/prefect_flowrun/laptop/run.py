@@ -94,7 +94,7 @@ class LaptopRun:
             port = ports.free_port()
             self._place = replace(self._place, api_url=f"http://127.0.0.1:{port}/api")
             command = prefect_server.command(port, self._place.folder, self._place.own)
-            self._server = Process(command, self._lines.others, self._guardian)
+            self._server = Process(command, self._lines.others, self._guardian, needed_by_others=True)
         self._thread.start()
 
     @property

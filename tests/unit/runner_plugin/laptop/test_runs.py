@@ -9,10 +9,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,16 @@ def test_a_command_that_is_killed_leaves_nothing(run: Run, prefect_server: Prefe
     folder = re.findall("FLOWRUN_RAY_FOLDER=([^\0]+)", "".join(environs))[0]
     until(lambda: not Path(folder).parent.exists(), RUN_S)
     until(lambda: state_in_prefect(prefect_server, command) == "CRASHED", RUN_S)
+
+
+def test_a_killed_command_with_a_server_of_its_own_leaves_no_run_that_seems_to_run(run: Run, tmp_path: Path) -> None:
+    command = run(manifest(tmp_path, "ends.py:endless"), PREFECT_API_URL="")
+    until(lambda: "begun" in command.output, RUN_S)
+    command.process.kill()
+    command.process.wait()
+    until(lambda: not command.others(), RUN_S)
+    with closing(sqlite3.connect(tmp_path / "home" / "prefect.db")) as database:
+        assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("CRASHED",)]
 
 
 def test_clusters_on_demand_and_elastic_ones_are_scaled_by_the_driver(run: Run, tmp_path: Path) -> None:
