@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 
 from flowrun_api.kinds.common import Engine, PodSecurity, Resources
 from flowrun_api.kinds.flowrun import FlowRun, PrefectFlowRun
@@ -141,6 +142,18 @@ class AttemptView:
 
 
 @dataclass(frozen=True)
+class Room:
+    """What a namespace has for one more run, as seen by one that is about to start."""
+
+    # What its quotas leave, by resource, less what others that have begun are still to take. Empty: it has no quota.
+    left: Mapping[str, Fraction] = field(default_factory=dict)
+    # Other runs that have begun and still have something.
+    others: int = 0
+    # An older run that waits for room.
+    ahead: str = ""
+
+
+@dataclass(frozen=True)
 class RunView:
     """A FlowRun and all that belongs to it."""
 
@@ -161,6 +174,8 @@ class RunView:
     told: str = ""
     # The newest attempt whose Job or driver was ever seen: it is not made anew if both go before it is recorded (F14).
     begun: int = 0
+    # None: nobody has looked lately.
+    room: Room | None = None
 
     @property
     def finished(self) -> bool:
@@ -205,4 +220,7 @@ class ClusterView:
     problems: Mapping[str, Problem] = field(default_factory=dict)
     # The pod of a standalone cluster's coordinator; a run's is the driver's business.
     coordinator: PodFacts | None = None
+    # Of a run's cluster: whether the driver's pod has a node, and if not, what is known to keep it from one.
+    driver_placed: bool = True
+    driver_held_up: Problem | None = None
     defaults: Defaults = field(default_factory=lambda: Defaults(image=""))

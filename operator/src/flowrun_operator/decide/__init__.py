@@ -18,6 +18,7 @@ from flowrun_operator.decide.expiry import expiry
 from flowrun_operator.decide.managed_by import managed_by
 from flowrun_operator.decide.plan import Ignore, Plan, Verdict
 from flowrun_operator.decide.retry import retry
+from flowrun_operator.decide.room import in_turn
 from flowrun_operator.decide.start import start
 from flowrun_operator.decide.startup import startup
 from flowrun_operator.decide.suspension import suspension
@@ -44,8 +45,9 @@ POLICIES: tuple[Policy, ...] = (
 
 
 def verdict_on(view: RunView, now: datetime) -> Verdict:
-    """Return the first verdict of the policies."""
-    return next((verdict for policy in POLICIES if (verdict := policy(view, now)) is not None), None)
+    """Return the first verdict of the policies; an attempt starts only in its turn."""
+    first = next((verdict for policy in POLICIES if (verdict := policy(view, now)) is not None), None)
+    return in_turn(view, first)
 
 
 def decide_run(view: RunView, now: datetime) -> Plan:

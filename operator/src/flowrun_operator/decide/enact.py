@@ -28,12 +28,15 @@ from flowrun_operator.decide.plan import (
     Explain,
     Finish,
     Hold,
+    LookAtRoom,
     LookUpFlowRun,
+    Measure,
     Plan,
     Settle,
     StartAttempt,
     Verdict,
 )
+from flowrun_operator.decide.room import need
 from flowrun_operator.decide.sidecars import end_sidecars
 from flowrun_operator.model import AttemptView, RunView
 
@@ -62,8 +65,11 @@ def enact(view: RunView, verdict: Verdict, now: datetime) -> Plan:
             plan = _start(view, verdict, now)
         case Await():
             actions = (*remove(view, keep=None), *informed.actions(view, now))
-            after = informed.check_after_s(view, now)
+            looks = (verdict.check_after_s, informed.check_after_s(view, now))
+            after = min((look for look in looks if look is not None), default=None)
             plan = Plan(actions=actions, status=run_status.awaiting(view, verdict, now), requeue_after_s=after)
+        case Measure():
+            return Plan(actions=(LookAtRoom(),))
         case Continue(check_after_s=after):
             actions = (*_missing_clusters(view), *_questions(view, now), *remove(view, keep=view.current))
             status = run_status.active(view, now)
@@ -183,6 +189,7 @@ def _start(view: RunView, verdict: StartAttempt, now: datetime) -> Plan:
         status=run_status.starting(view, verdict, now),
         # What a finished attempt had for itself would be made anew, and nobody would take it away again.
         fresh=bool(first),
+        takes=need(view) if view.room and view.room.left and not verdict.wait_s else {},
         requeue_after_s=verdict.wait_s or 2.0,
     )
 

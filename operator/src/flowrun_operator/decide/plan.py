@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from flowrun_api.contract import ResultType
@@ -90,6 +92,11 @@ class Explain:
 
 
 @dataclass(frozen=True)
+class LookAtRoom:
+    """Read the namespace's quotas: is there room for one more run?"""
+
+
+@dataclass(frozen=True)
 class LookUpFlowRun:
     """Find the attempt's flow run in Prefect."""
 
@@ -143,6 +150,7 @@ Action = (
     | Confirm
     | ConfirmPod
     | Explain
+    | LookAtRoom
     | LookUpFlowRun
     | ReportToPrefect
     | DropReport
@@ -162,6 +170,8 @@ class Plan:
     final: bool = False
     # Only for the object as it is, asked of the API server: what one reads of it may be old (F06).
     fresh: bool = False
+    # What an attempt that starts is about to take of the namespace's quotas.
+    takes: Mapping[str, Fraction] = field(default_factory=dict)
     requeue_after_s: float | None = None
 
 
@@ -244,6 +254,12 @@ class Await:
     number: int
     reason: str
     message: str
+    check_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An attempt is about to start, and nobody has looked lately whether there is room for it."""
 
 
 @dataclass(frozen=True)
@@ -253,4 +269,4 @@ class Continue:
     check_after_s: float | None = None
 
 
-Verdict = Ignore | Expire | Settle | Hold | Finish | CloseAttempt | StartAttempt | Await | Continue | None
+Verdict = Ignore | Expire | Settle | Hold | Finish | CloseAttempt | StartAttempt | Await | Measure | Continue | None

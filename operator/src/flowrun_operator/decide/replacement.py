@@ -16,6 +16,9 @@ from flowrun_operator.model import ClusterView, WorkerFacts
 _LEFT_S = 10.0
 _LOST_S = 2.0
 _MAX_BACKOFF_S = 60.0
+# A driver that finds room has a node by then: until then all pods of a run are made at once.
+_DRIVER_PLACED_S = 2.0
+_CHECK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ def plan_workers(view: ClusterView, now: datetime) -> WorkerPlan:
     wanted = spec.wanted_workers
     if view.coordinator_ended:
         return WorkerPlan((), (), None, 0)
+    if waits_for_driver(view, now):
+        # What already runs has nothing to do either; given back only if the driver is known to want for room.
+        held = view.workers if view.driver_held_up is not None and not view.driver_held_up.passing else ()
+        return WorkerPlan((), tuple(w for w in held if w.pod.live), _CHECK_S, 0)
     surplus = scale_down.surplus(view.workers, wanted, spec.workers.scale_down)
     kept = [w for w in view.workers if w not in surplus]
     live = sum(1 for w in kept if w.pod.live)
@@ -56,6 +63,12 @@ def plan_workers(view: ClusterView, now: datetime) -> WorkerPlan:
     create = tuple(next(free) for _ in range(missing))
     lost = len(due) + sum(1 for w in surplus if wanted > 0 and _was_lost(w))
     return WorkerPlan(create, (*due, *surplus), wait_s, newly_lost=lost)
+
+
+def waits_for_driver(view: ClusterView, now: datetime) -> bool:
+    """Whether the driver has no node for longer than that takes: its workers must not hold the room that it needs."""
+    created = view.cluster.metadata.creation_timestamp
+    return not view.driver_placed and created is not None and (now - created).total_seconds() > _DRIVER_PLACED_S
 
 
 def _was_lost(worker: WorkerFacts) -> bool:

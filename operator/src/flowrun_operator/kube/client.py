@@ -29,6 +29,7 @@ _KINDS = {
     "Service": ("/api/v1", "services"),
     "Secret": ("/api/v1", "secrets"),
     "Event": ("/api/v1", "events"),
+    "ResourceQuota": ("/api/v1", "resourcequotas"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "Role": (_RBAC_API, "roles"),
     "RoleBinding": (_RBAC_API, "rolebindings"),

@@ -28,6 +28,7 @@ from flowrun_operator.decide.plan import (
     DropReport,
     EndSidecars,
     Explain,
+    LookAtRoom,
     LookUpFlowRun,
     ReportToPrefect,
     Scale,
@@ -36,6 +37,7 @@ from flowrun_operator.decide.plan import (
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError, asked_s
 from flowrun_operator.loop.cache import CHILD_KINDS, Cache
+from flowrun_operator.loop.rooms import Rooms
 from flowrun_operator.model import Problem
 from flowrun_operator.observe.events import explanation
 from flowrun_operator.observe.fields import Raw, at, family, owner_uid
@@ -75,6 +77,7 @@ class Actor:
         self._reports: dict[str, asyncio.Task[None]] = {}
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._explaining: dict[str, asyncio.Task[None]] = {}
+        self.rooms = Rooms(cache)
         self._explained = cache.refusals.others(_EXPLAIN_S, _EXPLAIN_AT_MOST_S)
 
     async def carry_out(self, actions: Iterable[Action], namespace: str, run_uid: str) -> bool:
@@ -117,17 +120,27 @@ class Actor:
                     await self._confirm_pod(action, namespace)
                 case Confirm(job=name):
                     await self._confirm(name, namespace)
-                case Explain(uid=uid):
-                    self._explain(uid, namespace)
-                case LookUpFlowRun():
-                    self._look_up(action, run_uid)
-                case ReportToPrefect():
-                    self._report(action, run_uid)
-                case DropReport():
-                    self._drop_report(run_uid)
+                case LookAtRoom():
+                    await self._look_at_room(namespace)
                 case AnnounceCancel(api_url=url):
                     await self._announce(url, run_uid)
+                case _:
+                    self._in_background(action, namespace, run_uid)
         return True
+
+    def _in_background(
+        self, action: Explain | LookUpFlowRun | ReportToPrefect | DropReport, namespace: str, run_uid: str
+    ) -> None:
+        """Do what nobody waits for: its outcome is in a later view."""
+        match action:
+            case Explain(uid=uid):
+                self._explain(uid, namespace)
+            case LookUpFlowRun():
+                self._look_up(action, run_uid)
+            case ReportToPrefect():
+                self._report(action, run_uid)
+            case DropReport():
+                self._drop_report(run_uid)
 
     async def _create(self, action: Create) -> bool:
         manifest = action.manifest
@@ -151,6 +164,16 @@ class Actor:
         if kind in CHILD_KINDS:
             self._cache.feed(kind, created)
         return True
+
+    async def _look_at_room(self, namespace: str) -> None:
+        pods = self.rooms.pods(namespace)
+        try:
+            quotas = (await self._kube.list("ResourceQuota", namespace)).get("items", [])
+        except ApiError as error:
+            # Without the right to read them, or while they can't be read: as in a namespace that has none.
+            log.warning("Quotas are not known: %s", error, extra={"namespace": namespace})
+            quotas = []
+        self.rooms.learn(namespace, quotas, pods)
 
     def _filled(self, manifest: Raw) -> Raw:
         """Return a Secret with what no plan holds: the operator's key, or a new random word."""

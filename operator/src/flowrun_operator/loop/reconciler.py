@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from flowrun_operator import metrics
 from flowrun_operator.decide import decide_cluster, decide_run
-from flowrun_operator.decide.plan import Confirm, ConfirmPod, Create, Plan
+from flowrun_operator.decide.plan import Confirm, ConfirmPod, Create, LookAtRoom, Plan
 from flowrun_operator.decide.unreadable import unreadable
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError, asked_s
@@ -109,6 +109,8 @@ class Reconciler:
             self._status_since.pop(key, None)
             return
         plan = self._decide_or_say(key, raw)
+        if plan.takes:  # before anything else is decided
+            self._actor.rooms.begin(key.namespace, at(raw, "metadata", "uid"), plan.takes)
         if plan.fresh:
             await self._actor.look(key.kind, key.namespace, key.name)
             if self._cache.get(key.kind, key.namespace, key.name) is not raw:  # another by now, or gone: decide anew
@@ -135,7 +137,7 @@ class Reconciler:
                 self._queue.put(key)
                 if action.manifest["kind"] == "TaskCluster":
                     self._queue.put(Key("TaskCluster", key.namespace, action.manifest["metadata"]["name"]))
-            elif isinstance(action, Confirm | ConfirmPod):
+            elif isinstance(action, Confirm | ConfirmPod | LookAtRoom):
                 self._queue.put(key)
 
     def _decide_or_say(self, key: Key, raw: Raw) -> Plan:
@@ -168,6 +170,7 @@ class Reconciler:
             podless_jobs=self._cache.podless_jobs_in(key.namespace),
             told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
             begun=self._cache.begun.get((key.namespace, at(raw, "metadata", "uid")), 0),
+            room=self._actor.rooms.seen_by(raw),
         )
 
     def _decide(self, key: Key, raw: Raw) -> Plan:

@@ -25,7 +25,7 @@ class Refusals:
             base_s: wait after the first refusal; each one more doubles it.
             longest_s: the longest wait.
         """
-        self._clock = clock
+        self.clock = clock
         self._base_s, self._longest_s = base_s, longest_s
         self._counts: dict[Where, int] = {}
         self._not_before: dict[Where, float] = {}
@@ -37,21 +37,21 @@ class Refusals:
             base_s: as in the constructor.
             longest_s: as in the constructor.
         """
-        return Refusals(self._clock, base_s, longest_s)
+        return Refusals(self.clock, base_s, longest_s)
 
     def waits(self, where: Where) -> bool:
         """Return whether it is too early to try again."""
-        return self._clock() < self._not_before.get(where, 0.0)
+        return self.clock() < self._not_before.get(where, 0.0)
 
     def wait_s(self, where: Where) -> float:
         """Return the seconds until it may be tried again; 0 if it may be now."""
-        return max(0.0, self._not_before.get(where, 0.0) - self._clock())
+        return max(0.0, self._not_before.get(where, 0.0) - self.clock())
 
     def refused(self, where: Where) -> None:
         """Note a refusal; each doubles the wait."""
         count = self._counts.pop(where, 0)
         self._counts[where] = count + 1
-        self._not_before[where] = self._clock() + min(self._longest_s, self._base_s * 2.0 ** min(count, 10))
+        self._not_before[where] = self.clock() + min(self._longest_s, self._base_s * 2.0 ** min(count, 10))
         while len(self._counts) > _MAX_KEPT:  # of runs long deleted
             self.accepted(next(iter(self._counts)))
 

@@ -29,6 +29,7 @@ from flowrun_operator.model import (
     JobFacts,
     PodFacts,
     Problem,
+    Room,
     RunView,
     WorkerFacts,
 )
@@ -53,6 +54,7 @@ def run_view(
     podless_jobs: frozenset[str] = frozenset(),
     told: str = "",
     begun: int = 0,
+    room: Room | None = None,
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
 
@@ -69,6 +71,7 @@ def run_view(
         podless_jobs: Names of Jobs that it said have no pod.
         told: The last report that Prefect has heard.
         begun: The newest attempt whose Job or driver was ever seen, 0 for none.
+        room: In its namespace, if somebody has looked lately.
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
@@ -118,6 +121,7 @@ def run_view(
         report_pod=report_pod,
         told=told,
         begun=begun,
+        room=room,
     )
     current = view.current
     return replace(view, flow_run=flow_runs.get(current.number) if current else None)
@@ -165,8 +169,16 @@ def cluster_view(
         coordinator_ended=_attempt_over(cluster, run) or (bool(drivers) and not any(d.live for d in drivers)),
         problems=dict(problems),
         coordinator=coordinator,
+        driver_placed=cluster.spec.flow_run is None or any(driver.node or driver.running for driver in drivers),
+        driver_held_up=_held_up(raw, drivers, explanations),
         defaults=defaults,
     )
+
+
+def _held_up(cluster: Raw, drivers: list[PodFacts], explanations: Explanations) -> Problem | None:
+    """Return what keeps a driver from a node: of a pod that is not there its Job knows, which owns the cluster."""
+    known = next((driver.problem for driver in drivers if driver.problem is not None), None)
+    return known or (None if drivers else explanations.get(owner_uid(cluster) or ""))
 
 
 def _unfit(worker: PodFacts) -> str | None:

@@ -17,6 +17,7 @@ from flowrun_operator.model import (
     Defaults,
     JobFacts,
     PodFacts,
+    Room,
     RunView,
     Terminated,
     WorkerFacts,
@@ -113,7 +114,7 @@ def an_attempt(number: int = 1, *, job: Any = _UNSET, driver: Any = _UNSET, **ch
 
 
 def a_view(*attempts: AttemptView, run: FlowRun | None = None, **changes: Any) -> RunView:
-    return RunView(**{"run": run or a_run(), "attempts": attempts, "defaults": DEFAULTS, **changes})
+    return RunView(**{"run": run or a_run(), "attempts": attempts, "defaults": DEFAULTS, "room": Room(), **changes})
 
 
 def attempt_status(number: int = 1, *, ended: bool = False, reason: str | None = None, age_s: float = 10) -> dict:

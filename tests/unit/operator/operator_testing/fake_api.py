@@ -52,6 +52,8 @@ class FakeApi:
         self.lose_response_of: int | None = None
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda verb, kind, name: None
         self.events: list[Raw] = []
+        # How many pods the namespace's quota allows; None: it has no quota.
+        self.pods_allowed: int | None = None
         self.now: Callable[[], datetime] = lambda: NOW
         self.version = 99
         self._uids = itertools.count(1)
@@ -72,6 +74,10 @@ class FakeApi:
         if kind == "Event":
             uid = query["fieldSelector"].partition("=")[2]
             return {"items": [e for e in self.events if e["involvedObject"]["uid"] == uid]}
+        if kind == "ResourceQuota":
+            allowed = self.pods_allowed
+            status = {"hard": {"pods": str(allowed)}, "used": {"pods": str(self.live_pods())}}
+            return {"items": [] if allowed is None else [{"spec": {}, "status": status}]}
         wanted = _selected(query.get("labelSelector", ""))
         items = [o for (k, ns, _), o in self.objects.items() if k == kind and namespace in ("", ns) and wanted(o)]
         return {"metadata": {"resourceVersion": str(self.version)}, "items": copied(items)}
@@ -131,6 +137,9 @@ class FakeApi:
     # The cluster's side.
 
     def add(self, manifest: Raw) -> Raw:
+        if manifest["kind"] == "Pod" and self.pods_allowed is not None and self.live_pods() >= self.pods_allowed:
+            used = f"exceeded quota: small, used: pods={self.live_pods()}, limited: pods={self.pods_allowed}"
+            raise ApiError(403, "Forbidden", f'pods "{manifest["metadata"]["name"]}" is forbidden: {used}')
         raw = copied(manifest)
         metadata = raw["metadata"]
         key = (raw["kind"], metadata.get("namespace", ""), metadata["name"])
@@ -141,6 +150,9 @@ class FakeApi:
         metadata["generation"] = 1
         self.objects[key] = raw
         return self._changed(raw, "ADDED")
+
+    def live_pods(self) -> int:
+        return sum(at(pod, "status", "phase") not in {"Succeeded", "Failed"} for pod in self.of("Pod"))
 
     def change(self, kind: str, namespace: str, name: str, change: Callable[[Raw], None]) -> None:
         """Change an object as its user, the kubelet or a controller does."""

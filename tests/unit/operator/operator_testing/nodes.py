@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from flowrun_operator.kube.errors import ApiError
 from flowrun_operator.observe.fields import at, label
 from operator_testing.builders import message, rfc
 from operator_testing.fake_api import FakeApi, Raw, copied
@@ -59,8 +60,12 @@ class Nodes:
         if at(job, "status", "conditions"):
             self._finished(job, pods)
         elif not pods and uid not in self._had_pod:
-            self._had_pod.add(uid)
-            self.api.add(_pod_of(job))
+            try:
+                self.api.add(_pod_of(job))
+            except ApiError as error:  # it tries again, and says so in an event
+                self._refused(job, error)
+            else:
+                self._had_pod.add(uid)
         elif self._overdue(job):
             self._fail(job, "FailureTarget", "DeadlineExceeded")
             for pod in pods:
@@ -69,6 +74,12 @@ class Nodes:
             self._fail(job, "Complete", "Completed")
         elif all(at(p, "status", "phase") == "Failed" or at(p, "metadata", "deletionTimestamp") for p in pods):
             self._fail(job, "Failed", "BackoffLimitExceeded")  # a pod deleted by hand counts as failed
+
+    def _refused(self, job: Raw, error: ApiError) -> None:
+        uid, now = job["metadata"]["uid"], rfc(self.api.now())
+        said = {"type": "Warning", "reason": "FailedCreate", "message": f"Error creating: {error.message}"}
+        event = {**said, "lastTimestamp": now, "metadata": {"creationTimestamp": now}, "involvedObject": {"uid": uid}}
+        self.api.events = [each for each in self.api.events if each["involvedObject"]["uid"] != uid] + [event]
 
     def _finished(self, job: Raw, pods: list[Raw]) -> None:
         (first, *_) = job["status"]["conditions"]
