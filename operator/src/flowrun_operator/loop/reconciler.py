@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -170,12 +171,11 @@ class Reconciler:
             podless_jobs=self._cache.podless_jobs_in(key.namespace),
             told=self._cache.told.get(at(raw, "metadata", "uid"), ""),
             begun=self._cache.begun.get((key.namespace, at(raw, "metadata", "uid")), 0),
-            room=self._actor.rooms.seen_by(raw),
         )
 
     def _decide(self, key: Key, raw: Raw) -> Plan:
         if key.kind == "FlowRun":
-            return decide_run(self._look_at_run(key, raw), self._clock())
+            return self._decide_run(self._look_at_run(key, raw), raw)
         siblings = family(raw) if at(raw, "spec", "flowRun") else standalone(key.name)
         return decide_cluster(
             cluster_view(
@@ -189,6 +189,13 @@ class Reconciler:
             ),
             self._clock(),
         )
+
+    def _decide_run(self, view: RunView, raw: Raw) -> Plan:
+        plan = decide_run(view, self._clock())
+        if LookAtRoom() not in plan.actions or (room := self._actor.rooms.seen_by(raw)) is None:
+            return plan
+        # Only now, for the few that are about to start: it takes a look at every run of the namespace.
+        return decide_run(replace(view, room=room), self._clock())
 
     async def _write_status(self, key: Key, raw: Raw, plan: Plan) -> None:
         if plan.status is None:

@@ -29,7 +29,6 @@ from flowrun_operator.model import (
     JobFacts,
     PodFacts,
     Problem,
-    Room,
     RunView,
     WorkerFacts,
 )
@@ -54,7 +53,6 @@ def run_view(
     podless_jobs: frozenset[str] = frozenset(),
     told: str = "",
     begun: int = 0,
-    room: Room | None = None,
 ) -> RunView:
     """Return a FlowRun with everything that carries its label.
 
@@ -71,7 +69,6 @@ def run_view(
         podless_jobs: Names of Jobs that it said have no pod.
         told: The last report that Prefect has heard.
         begun: The newest attempt whose Job or driver was ever seen, 0 for none.
-        room: In its namespace, if somebody has looked lately.
     """
     run = FlowRun.model_validate(raw)
     numbers: dict[int, JobFacts] = {}
@@ -121,7 +118,6 @@ def run_view(
         report_pod=report_pod,
         told=told,
         begun=begun,
-        room=room,
     )
     current = view.current
     return replace(view, flow_run=flow_runs.get(current.number) if current else None)
