@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from flowrun_api.contract import Activation
 from flowrun_api.kinds.common import Resources
 from flowrun_operator.build.quantities import limit, request, value
 from flowrun_operator.build.template import effective_resources
@@ -50,12 +51,19 @@ def in_turn(view: RunView, verdict: Verdict) -> Verdict:
 
 
 def need(view: RunView) -> dict[str, Fraction]:
-    """Return what the driver and the workers that start with a run take, by the names that quotas have for it."""
+    """Return what a run takes, by the names that quotas have for it.
+
+    Its driver, the workers that start with it, and those of its largest cluster on demand: with less, runs that have
+    begun could wait for each other's workers.
+    """
     run, defaults = view.run, view.defaults
+    at_start = [cluster for cluster in run.spec.clusters if cluster.activation is Activation.ON_START]
+    later = [cluster for cluster in run.spec.clusters if cluster.activation is Activation.ON_DEMAND]
+    largest = sorted(later, key=lambda cluster: cluster.workers_in_use)[-1:]
     containers: list[tuple[int, Resources | None]] = [(1, driver_resources(run, defaults))]
     containers += [
-        (cluster.workers_at_start, effective_resources(cluster.workers, defaults.worker_resources))
-        for cluster in run.spec.clusters
+        (cluster.workers_in_use, effective_resources(cluster.workers, defaults.worker_resources))
+        for cluster in (*at_start, *largest)
     ]
     found = dict.fromkeys(_PODS, Fraction(sum(count for count, _ in containers)))
     for read, names in ((request, _REQUESTS), (limit, _LIMITS)):

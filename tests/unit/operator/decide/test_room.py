@@ -25,8 +25,9 @@ def test_what_a_run_takes_is_counted_as_quotas_count_it() -> None:
     found = need(a_view(run=RUN))
     assert (found["pods"], found["requests.cpu"], found["cpu"]) == (5, Fraction(5, 2), Fraction(5, 2))
     assert (found["requests.memory"], found["limits.memory"]) == (5 * 2**30, 10 * 2**30)
-    on_demand = a_run({"clusters": [{**DASK_CLUSTER, "activation": "OnDemand", "workers": {"replicas": 4}}]})
-    assert need(a_view(run=on_demand))["pods"] == 1
+    later = {**DASK_CLUSTER, "activation": "OnDemand"}
+    clusters = [DASK_CLUSTER, {**later, "name": "a", "workers": {"replicas": 4}}, {**later, "name": "b"}]
+    assert need(a_view(run=a_run({"clusters": clusters})))["pods"] == 1 + 2 + 4
 
 
 def test_nobody_starts_before_somebody_has_looked() -> None:
