@@ -196,9 +196,9 @@ async def test_the_doctor_says_what_is_missing_and_what_to_do(lane: Lane, flowru
             break
     assert "note quota small: 0 of 0 pods are used; runs will wait" in text
 
-    _, text = await flowrun("doctor", token=OPERATOR)  # who is no user, and may not read quotas, say
+    _, text = await flowrun("doctor", token=OPERATOR)  # who is no user, and may not look for Deployments, say
     assert "note you may not create flowruns: flowrun run; an admin binds you to the ClusterRole" in text
-    assert "note quotas: not known; " in text
+    assert "note the operator: not known; " in text
 
 
 async def test_standalone_clusters_are_made_scaled_parked_and_deleted(lane: Lane, flowrun: Flowrun, tmp_path: Path):
