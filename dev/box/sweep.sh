@@ -20,7 +20,8 @@ stop_pods() { # kill what runs in pods, let a living containerd forget it
   mapfile -t pids < <(pod_pids)
   stop_pids 0 "${pids[@]}"
   [ -n "$(box_pids 'containerd$')" ] && [ -S "$RUN/containerd.sock" ] || return 0
-  forget_containers && rm -f "$(owner)/containers-present"
+  # Shims outlive a containerd that was killed: what it can't forget is told of at the next start.
+  if forget_containers; then rm -f "$(owner)/containers-present"; fi
 }
 
 forget_containers() { # needs containerd running; its metadata of containers, not the images
