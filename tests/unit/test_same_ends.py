@@ -30,8 +30,8 @@ from flowrun.cli.following.interrupts import EXIT_INTERRUPTED, Interrupts
 from flowrun.cli.local import NoLog
 from flowrun_api.contract import ResultType
 from flowrun_operator.decide import decide_run
-from flowrun_operator.decide.retry import _BACKOFF_S
-from prefect_flowrun.laptop import ending
+from flowrun_operator.decide.retry import BACKOFF_S
+from prefect_flowrun.laptop import ending, run
 from prefect_flowrun.laptop.ending import Ending
 
 Raw = dict[str, Any]
@@ -133,7 +133,7 @@ def test_the_same_ends_are_tried_again(name: str, tmp_path: Path) -> None:
     end = ENDS[name]
     again = on_a_cluster(end, retries=1) is None
     assert on_a_laptop(end, tmp_path).infrastructure == again
-    assert ending.BACKOFF_S == _BACKOFF_S
+    assert run.BACKOFF_S == BACKOFF_S
 
 
 def test_a_suspended_run_has_no_end_there_and_is_not_begun_here(tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ from flowrun_api import environment
 # Kubernetes keeps no more than 4096 bytes of a container's termination message.
 RESULT_LIMIT_BYTES = 4096
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
-# Of the flow's parameters as compact JSON in ASCII. Prefect's server stores no more by default.
-PARAMETERS_LIMIT_BYTES = 512 * 2**10
 
 
 class ContractError(ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import kopf
 
-from flowrun_api.kinds.constants import GROUP, LABEL_MANAGED_BY, LABEL_RUN, MANAGER, VERSION
+from flowrun_api.constants import GROUP, LABEL_MANAGED_BY, LABEL_RUN, MANAGER, VERSION
 from flowrun_operator import metrics
 from flowrun_operator.loop.cache import Cache
 from flowrun_operator.loop.keys import Key

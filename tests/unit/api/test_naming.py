@@ -1,7 +1,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from flowrun_api.kinds.constants import MAX_CLUSTER_NAME, MAX_RUN_NAME
+from flowrun_api.constants import MAX_CLUSTER_NAME, MAX_RUN_NAME
 from flowrun_api.kinds.naming import attempt_name, cluster_name, worker_index, worker_name
 
 RUNS = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from flowrun_api.constants import MAX_CLUSTER_NAME, MAX_REPLICAS
 from flowrun_api.contract import Activation
 from flowrun_api.kinds.common import CUSTOM_RESOURCES_RULE, ApiModel, Engine, WorkerOptions
-from flowrun_api.kinds.constants import MAX_CLUSTER_NAME, MAX_REPLICAS
 
 
 class ClusterWorkers(WorkerOptions):

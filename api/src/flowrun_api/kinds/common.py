@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -204,6 +205,11 @@ class GitSource(ApiModel):
         " read. Only the driver's pod has it.",
     )
 
+    @property
+    def told(self) -> str:
+        """What whoever fetches it is told, as JSON."""
+        return json.dumps({"url": self.url, "ref": self.ref, "path": self.path or ""})
+
 
 class FlowSource(ApiModel):
     """Where the flow's code comes from when it is not in the image: exactly one of these."""
@@ -252,6 +258,19 @@ class Condition(ApiModel):
     last_transition_time: Time = Field(description="When its status last changed.")
     reason: str = Field(max_length=1024, description="Why, in one word for programs.")
     message: str = Field("", max_length=32768, description="Why, for people.")
+
+
+def conditions_field(read: str) -> Any:
+    """Return the field `conditions` of a status.
+
+    Args:
+        read: The types that programs read.
+    """
+    keys: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return Field(default_factory=list, json_schema_extra=keys, description=f"What programs read: {read}.")
+
+
+Generation = Annotated[int | None, Field(description="Generation of the spec that this status is about.")]
 
 
 class Metadata(ApiModel):

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from flowrun_api.constants import CLUSTERS, GROUP, RUNS, VERSION
 from flowrun_api.kinds import clusters, flowrun, taskcluster
-from flowrun_api.kinds.constants import GROUP, VERSION
 from flowrun_api.kinds.rules import SOURCE_RULES
 
 _DROPPED = {"title", "discriminator", "$defs"}
@@ -146,7 +146,7 @@ def flowrun_crd() -> dict[str, Any]:
     cluster["properties"]["workers"]["x-kubernetes-validations"] = clusters.WORKERS_RULES
     return _crd(
         kind="FlowRun",
-        plural="flowruns",
+        plural=RUNS,
         short="frun",
         spec=spec,
         status=structural(flowrun.FlowRunStatus),
@@ -170,7 +170,7 @@ def taskcluster_crd() -> dict[str, Any]:
     spec["properties"]["source"]["x-kubernetes-validations"] = SOURCE_RULES
     return _crd(
         kind="TaskCluster",
-        plural="taskclusters",
+        plural=CLUSTERS,
         short="tclu",
         spec=spec,
         status=structural(taskcluster.TaskClusterStatus),
@@ -194,7 +194,7 @@ def taskcluster_crd() -> dict[str, Any]:
 def main(directory: Path) -> None:
     """Write both CRDs as YAML files into a directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, crd in (("flowruns", flowrun_crd()), ("taskclusters", taskcluster_crd())):
+    for name, crd in ((RUNS, flowrun_crd()), (CLUSTERS, taskcluster_crd())):
         text = "# Generated from the models in operator/src/flowrun_operator/api by `make generate`.\n"
         (directory / f"{name}.yaml").write_text(text + yaml.safe_dump(crd, sort_keys=False, width=120))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from flowrun_api.constants import MANAGER, MAX_RUN_NAME
 from flowrun_api.contract import RedirectPolicy
 from flowrun_api.kinds.clusters import ClusterSpec
 from flowrun_api.kinds.common import (
@@ -14,6 +15,7 @@ from flowrun_api.kinds.common import (
     Condition,
     Engine,
     FlowSource,
+    Generation,
     Metadata,
     OpaqueObject,
     PodMetadata,
@@ -21,8 +23,8 @@ from flowrun_api.kinds.common import (
     PodSecurity,
     PrefectOptions,
     Time,
+    conditions_field,
 )
-from flowrun_api.kinds.constants import MANAGER, MAX_RUN_NAME
 from flowrun_api.kinds.rules import immutable
 
 
@@ -239,12 +241,10 @@ class ClusterState(ApiModel):
 class FlowRunStatus(ApiModel):
     """What the operator knows of the run."""
 
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="What programs read: Succeeded, DriverRunning, ClustersReady, Suspended, PrefectInformed.",
+    conditions: list[Condition] = conditions_field(
+        "Succeeded, DriverRunning, ClustersReady, Suspended, PrefectInformed"
     )
-    observed_generation: int | None = Field(None, description="Generation of the spec that this status is about.")
+    observed_generation: Generation = None
     state: str | None = Field(
         None,
         description="For people: Starting, Running, Suspended, Succeeded, Failed or Cancelled. Programs read the"

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flowrun_api.constants import API_VERSION, VERSION
 from flowrun_api.kinds.common import PodOptions
-from flowrun_api.kinds.constants import API_VERSION, VERSION
 from flowrun_api.kinds.crd import flowrun_crd, structural, taskcluster_crd
 
 Schema = dict[str, Any]

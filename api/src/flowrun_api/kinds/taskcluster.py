@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from flowrun_api.constants import MANAGER, MAX_REPLICAS
 from flowrun_api.kinds.common import (
     CUSTOM_RESOURCES_RULE,
     FIRST_PORTS,
@@ -17,6 +18,7 @@ from flowrun_api.kinds.common import (
     Condition,
     Engine,
     FlowSource,
+    Generation,
     Metadata,
     OpaqueObject,
     PodMetadata,
@@ -25,8 +27,8 @@ from flowrun_api.kinds.common import (
     PrefectOptions,
     SecretKey,
     WorkerOptions,
+    conditions_field,
 )
-from flowrun_api.kinds.constants import MANAGER, MAX_REPLICAS
 from flowrun_api.kinds.rules import immutable
 
 MAX_NAME = 63
@@ -127,12 +129,8 @@ class TaskClusterSpec(ApiModel):
 class TaskClusterStatus(ApiModel):
     """What the operator knows of the cluster."""
 
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="What programs read: Ready.",
-    )
-    observed_generation: int | None = Field(None, description="Generation of the spec that this status is about.")
+    conditions: list[Condition] = conditions_field("Ready")
+    observed_generation: Generation = None
     address: str | None = Field(
         None,
         description="The coordinator's in the Kubernetes cluster: tcp://NAME.NAMESPACE.svc:PORT, with Ray without tcp://.",

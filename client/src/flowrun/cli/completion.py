@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 
 from flowrun.problem import Problem
-
-_LATEST = "@latest"
+from flowrun_api.constants import CLUSTERS, RUNS
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -16,7 +15,9 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
         ctx: of the command that is typed; says which cluster.
         incomplete: what is typed of the name.
     """
-    return _names("flowruns", ctx, incomplete, _LATEST)
+    from flowrun.kube.custom_objects import LATEST  # noqa: PLC0415 - costs Kubernetes' client
+
+    return _names(RUNS, ctx, incomplete, LATEST)
 
 
 def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -26,7 +27,7 @@ def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
         ctx: of the command that is typed; says which cluster.
         incomplete: what is typed of the name.
     """
-    return _names("taskclusters", ctx, incomplete)
+    return _names(CLUSTERS, ctx, incomplete)
 
 
 def _names(plural: str, ctx: typer.Context, incomplete: str, *more: str) -> list[str]:

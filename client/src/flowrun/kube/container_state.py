@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-Raw = dict[str, Any]
+from flowrun_api.constants import GROUP, MAIN_CONTAINER, ROLE_DRIVER, ROLE_WORKER
 
-# The container that we look at in a pod; a pod template may have added others.
-_MAIN_CONTAINER = "flowrun"
+Raw = dict[str, Any]
 
 
 def container(pod: Raw) -> Raw:
     """Return the state of the main container, empty before it has one."""
     statuses = pod.get("status", {}).get("containerStatuses") or []
-    states: list[Raw] = [status.get("state") or {} for status in statuses if status["name"] == _MAIN_CONTAINER]
+    states: list[Raw] = [status.get("state") or {} for status in statuses if status["name"] == MAIN_CONTAINER]
     return states[0] if states else {}
 
 
@@ -51,7 +50,7 @@ def label(pod: Raw, name: str) -> str:
         pod: the pod.
         name: without our prefix.
     """
-    return str((pod["metadata"].get("labels") or {}).get(f"flowrun.dev/{name}", ""))
+    return str((pod["metadata"].get("labels") or {}).get(f"{GROUP}/{name}", ""))
 
 
 def short_name(pod: Raw, run: str) -> str:
@@ -88,9 +87,9 @@ class Chosen:
         if self.attempt is not None and label(pod, "attempt") != str(self.attempt):
             return False
         role = label(pod, "role")
-        if role == "driver":
+        if role == ROLE_DRIVER:
             return self.drivers
-        return role == "worker" and self.workers and self._has_worker(pod)
+        return role == ROLE_WORKER and self.workers and self._has_worker(pod)
 
     def _has_worker(self, pod: Raw) -> bool:
         if self.cluster and label(pod, "cluster") != self.cluster:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrun.kube.container_state import running
-from flowrun.kube.kinds import COORDINATOR, LABEL_ROLE, LABEL_STANDALONE
 from flowrun.kube.pods import Pods
 from flowrun.problem import Gone, Problem
+from flowrun_api import environment
+from flowrun_api.constants import LABEL_ROLE, LABEL_STANDALONE, ROLE_COORDINATOR
 
 Raw = dict[str, Any]
 
-_CONTRACT = "FLOWRUN_CLUSTERS"
 _TOKEN_VARIABLE = "RAY_AUTH_TOKEN"  # noqa: S105 - its name
 
 
@@ -31,6 +31,11 @@ class Coordinator:
     """Whether it serves one."""
     token: tuple[str, str] | None = None
     """Name and key of the Secret with the token that a Ray dashboard asks for."""
+
+    @property
+    def dashboard_path(self) -> str:
+        """The dashboard's first page."""
+        return "/status" if self.engine == "Dask" else ""
 
 
 def of_run(pods: Pods, run: Raw, cluster: str | None) -> Coordinator:
@@ -61,7 +66,7 @@ def standalone(pods: Pods, name: str) -> Coordinator:
     Raises:
         Problem: it has none now: it is parked, or not started yet.
     """
-    found = pods.labelled({LABEL_STANDALONE: name, LABEL_ROLE: COORDINATOR})
+    found = pods.labelled({LABEL_STANDALONE: name, LABEL_ROLE: ROLE_COORDINATOR})
     coordinators = [pod for pod in found if running(pod)]
     if not coordinators:
         raise Gone(f"cluster {name} has no coordinator that runs now; if it is parked: flowrun cluster scale {name} 1")
@@ -81,7 +86,7 @@ def _chosen(coordinators: list[Coordinator], name: str, cluster: str | None) -> 
 def _coordinators(pod: Raw) -> list[Coordinator]:
     """Read what the operator has told a pod of the clusters whose coordinators it holds."""
     variables = [entry for each in pod["spec"]["containers"] for entry in each.get("env") or []]
-    told = next((entry.get("value") for entry in variables if entry["name"] == _CONTRACT), None)
+    told = next((entry.get("value") for entry in variables if entry["name"] == environment.CLUSTERS), None)
     of_token = [entry for entry in variables if entry["name"] == _TOKEN_VARIABLE]
     secrets = [(entry.get("valueFrom") or {}).get("secretKeyRef") for entry in of_token]
     token = next(((secret["name"], secret["key"]) for secret in secrets if secret), None)
@@ -99,4 +104,5 @@ def _coordinators(pod: Raw) -> list[Coordinator]:
             for cluster in json.loads(told or "[]")
         ]
     except (ValueError, KeyError, TypeError):
-        raise Problem(f"pod {pod['metadata']['name']}: {_CONTRACT} is not what this command understands") from None
+        name = pod["metadata"]["name"]
+        raise Problem(f"pod {name}: {environment.CLUSTERS} is not what this command understands") from None

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from flowrun.kube.connection import Connection, asking
-from flowrun.kube.kinds import API_VERSION, GROUP
 from flowrun.problem import Gone
+from flowrun_api.constants import API_VERSION, GROUP
 
 Raw = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib3.exceptions import ReadTimeoutError
 
 from flowrun.kube.connection import Connection, asking
-from flowrun.kube.kinds import DRIVER, LABEL_ROLE, LABEL_RUN, LABEL_RUN_UID, MAIN_CONTAINER
+from flowrun_api.constants import LABEL_ROLE, LABEL_RUN, LABEL_RUN_UID, MAIN_CONTAINER, ROLE_DRIVER
 
 Raw = dict[str, Any]
 
@@ -36,7 +36,7 @@ class Pods:
         Raises:
             Problem: the cluster does not tell.
         """
-        return self.labelled({LABEL_RUN_UID: run_uid, LABEL_ROLE: DRIVER})
+        return self.labelled({LABEL_RUN_UID: run_uid, LABEL_ROLE: ROLE_DRIVER})
 
     def of_run(self, run: Raw) -> list[Raw]:
         """Return all pods of a run: drivers, workers and what reports its end.

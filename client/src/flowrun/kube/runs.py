@@ -11,8 +11,8 @@ from kubernetes.client.exceptions import ApiException
 
 from flowrun.kube.connection import APPLY, STRATEGIC, Connection, asking
 from flowrun.kube.custom_objects import Objects
-from flowrun.kube.kinds import API_VERSION, RUNS
 from flowrun.problem import Problem
+from flowrun_api.constants import API_VERSION, RUNS
 
 Raw = dict[str, Any]
 

@@ -6,16 +6,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from flowrun.kube import conditions
 from flowrun.kube.conditions import Result
-from flowrun.kube.connection import Connection, connect
-from flowrun.kube.kinds import API_VERSION
 from flowrun.kube.pods import Pods
 from flowrun.kube.runs import Runs
+from flowrun.objects.applied import Applied
 from flowrun.objects.spec import spec_of
 from flowrun.problem import Problem, Unreachable
+from flowrun_api.constants import RUNS
 from flowrun_api.kinds import FlowRunSpec
 
 Raw = dict[str, Any]
@@ -36,7 +34,7 @@ class RunFailed(Exception):  # noqa: N818 - it is the run that did
         self.result = result
 
 
-class FlowRun:
+class FlowRun(Applied):
     """One run of a Prefect flow on a cluster.
 
     `FlowRun("etl", flow={"entrypoint": "etl.py:etl"}, clusters=[{"name": "default", "engine": "Dask"}]).apply().wait()`
@@ -51,15 +49,12 @@ class FlowRun:
         ValueError: a field is missing, unknown or wrong.
     """
 
+    _kind, _plural, _had_by = "FlowRun", RUNS, "FlowRun.get"
+
     def __init__(
         self, name: str, *, namespace: str | None = None, labels: Mapping[str, str] | None = None, **spec: Any
     ) -> None:
-        self.name = name
-        self.namespace = namespace
-        self._labels = dict(labels or {})
-        self._spec = spec_of(FlowRunSpec, spec)
-        self._uid = ""
-        self._connection: Connection | None = None
+        super().__init__(name, namespace, spec_of(FlowRunSpec, spec), labels)
 
     @classmethod
     def get(
@@ -76,42 +71,7 @@ class FlowRun:
         Raises:
             Problem: there is no such run, or the cluster does not tell.
         """
-        connection = connect(kubeconfig, context, namespace)
-        found = Runs(connection).get(name)
-        run = cls.__new__(cls)
-        run.name, run.namespace = found["metadata"]["name"], found["metadata"]["namespace"]
-        run._labels, run._spec = found["metadata"].get("labels") or {}, found["spec"]
-        run._uid, run._connection = found["metadata"]["uid"], connection
-        return run
-
-    def to_dict(self) -> Raw:
-        """Return the manifest."""
-        metadata: Raw = {"name": self.name}
-        metadata |= {"namespace": self.namespace} if self.namespace else {}
-        metadata |= {"labels": self._labels} if self._labels else {}
-        return {"apiVersion": API_VERSION, "kind": "FlowRun", "metadata": metadata, "spec": self._spec}
-
-    def to_yaml(self) -> str:
-        """Return the manifest as YAML, for `kubectl apply`."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-
-    def apply(self, *, context: str | None = None, kubeconfig: str | None = None) -> FlowRun:
-        """Create the run, which starts it; a run happens once.
-
-        Args:
-            context: of the kubeconfig; None: its current one.
-            kubeconfig: path; None: as kubectl finds it.
-
-        Returns:
-            itself.
-
-        Raises:
-            Problem: there is a run of that name already, or the cluster refused it.
-        """
-        self._connection = connect(kubeconfig, context, self.namespace)
-        created = self._runs.create(self.to_dict())
-        self.namespace, self._uid = created["metadata"]["namespace"], created["metadata"]["uid"]
-        return self
+        return cls._there(name, namespace, context, kubeconfig)
 
     def wait(self, timeout_s: float | None = None, *, check: bool = True) -> Result:
         """Wait for the run's end; while the API server does not answer, longer.
@@ -133,16 +93,6 @@ class FlowRun:
         if check and not result.succeeded:
             raise RunFailed(self.name, result)
         return result
-
-    @property
-    def status(self) -> Raw:
-        """What the operator knows of the run now; see docs/api.md.
-
-        Raises:
-            Problem: the run was deleted, or the cluster does not tell.
-        """
-        status: Raw = self._object().get("status") or {}
-        return status
 
     @property
     def result(self) -> Result | None:
@@ -206,16 +156,10 @@ class FlowRun:
             return None
 
     def _object(self) -> Raw:
-        found = self._runs.get(self.name)
+        found = super()._object()
         if found["metadata"]["uid"] != self._uid:
             raise Problem(f"{self.name} was deleted, and there is another run of its name")
         return found
-
-    @property
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            raise Problem(f"{self.name} is not on a cluster yet: apply() it, or FlowRun.get({self.name!r})")
-        return self._connection
 
     @property
     def _runs(self) -> Runs:

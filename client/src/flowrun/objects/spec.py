@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from flowrun_api.kinds.common import ApiModel
+from flowrun_api.kinds.faults import faults
 
 Raw = dict[str, Any]
 
@@ -27,9 +28,7 @@ def spec_of(model: type[ApiModel], fields: Mapping[str, Any]) -> Raw:
     try:
         found = model.model_validate(dict(fields))
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        wrong = [f"spec{''.join(map(_part, problem['loc']))}: {problem['msg']}" for problem in problems]
-        raise ValueError("; ".join([*unknown, *wrong])) from None
+        raise ValueError("; ".join([*unknown, *faults(error, "spec")])) from None
     if unknown:
         raise ValueError("; ".join(unknown))
     return found.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -57,7 +56,3 @@ def _model_in(annotation: Any) -> type[ApiModel] | None:
     if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, ApiModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
-
-
-def _part(part: int | str) -> str:
-    return f"[{part}]" if isinstance(part, int) else f".{part}"

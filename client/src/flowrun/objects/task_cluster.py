@@ -7,17 +7,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from flowrun.kube import coordinators
-from flowrun.kube.connection import Connection, connect
 from flowrun.kube.coordinators import Coordinator
-from flowrun.kube.custom_objects import Objects
 from flowrun.kube.forward import Forward
-from flowrun.kube.kinds import API_VERSION, CLUSTERS
 from flowrun.kube.pods import Pods
+from flowrun.objects.applied import Applied
 from flowrun.objects.spec import spec_of
 from flowrun.problem import Gone, Problem, Unreachable
+from flowrun_api.constants import CLUSTERS
 from flowrun_api.kinds import TaskClusterSpec
 from flowrun_api.kinds.common import FIRST_PORTS, Engine
 
@@ -26,7 +23,7 @@ Raw = dict[str, Any]
 _POLL_S = 0.5
 
 
-class TaskCluster:
+class TaskCluster(Applied):
     """A Dask or Ray cluster that stands by itself.
 
     `with TaskCluster("lab", workers=4).apply() as cluster: client = cluster.get_client()` deletes it at the end.
@@ -42,6 +39,8 @@ class TaskCluster:
         ValueError: a field is unknown or wrong.
     """
 
+    _kind, _plural, _had_by = "TaskCluster", CLUSTERS, "TaskCluster.attach"
+
     def __init__(
         self,
         name: str,
@@ -51,11 +50,8 @@ class TaskCluster:
         workers: int | Mapping[str, Any] = 2,
         **spec: Any,
     ) -> None:
-        self.name = name
-        self.namespace = namespace
         own = {"replicas": workers} if isinstance(workers, int) else dict(workers)
-        self._spec = spec_of(TaskClusterSpec, {"engine": engine, "workers": own, **spec})
-        self._connection: Connection | None = None
+        super().__init__(name, namespace, spec_of(TaskClusterSpec, {"engine": engine, "workers": own, **spec}))
         self._forwards: dict[int, Forward] = {}
 
     @classmethod
@@ -73,44 +69,10 @@ class TaskCluster:
         Raises:
             Problem: there is no such cluster, or the cluster does not tell.
         """
-        connection = connect(kubeconfig, context, namespace)
-        found = Objects(connection, CLUSTERS).get(name)
-        cluster = cls.__new__(cls)
-        cluster.name, cluster.namespace, cluster._spec = name, found["metadata"]["namespace"], found["spec"]
-        cluster._connection, cluster._forwards = connection, {}
-        cluster._uid = ""
+        cluster = cls._there(name, namespace, context, kubeconfig)
+        cluster._forwards = {}
+        cluster._uid = ""  # somebody else's: `close` leaves it alone
         return cluster
-
-    _uid = ""
-    """Of the object that `apply` has created; empty: it is somebody else's."""
-
-    def to_dict(self) -> Raw:
-        """Return the manifest."""
-        metadata: Raw = {"name": self.name}
-        metadata |= {"namespace": self.namespace} if self.namespace else {}
-        return {"apiVersion": API_VERSION, "kind": "TaskCluster", "metadata": metadata, "spec": self._spec}
-
-    def to_yaml(self) -> str:
-        """Return the manifest as YAML, for `kubectl apply`."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-
-    def apply(self, *, context: str | None = None, kubeconfig: str | None = None) -> TaskCluster:
-        """Create the cluster.
-
-        Args:
-            context: of the kubeconfig; None: its current one.
-            kubeconfig: path; None: as kubectl finds it.
-
-        Returns:
-            itself.
-
-        Raises:
-            Problem: there is one of that name already (`attach` to it), or the API server refused it.
-        """
-        self._connection = connect(kubeconfig, context, self.namespace)
-        created = self._objects.create(self.to_dict())
-        self.namespace, self._uid = created["metadata"]["namespace"], created["metadata"]["uid"]
-        return self
 
     def scale(self, workers: int) -> None:
         """Change how many workers the cluster has; 0 parks it, where no pod is left.
@@ -141,16 +103,6 @@ class TaskCluster:
             time.sleep(_POLL_S)
 
     @property
-    def status(self) -> Raw:
-        """What the operator knows of the cluster now; see docs/api.md.
-
-        Raises:
-            Problem: the cluster was deleted, or the API server does not tell.
-        """
-        status: Raw = self._objects.get(self.name).get("status") or {}
-        return status
-
-    @property
     def scheduler_address(self) -> str:
         """Where a client reaches the coordinator: its Service from a pod, else a port of this machine that leads there.
 
@@ -172,7 +124,7 @@ class TaskCluster:
         found = self._coordinator()
         if not found.dashboard:
             raise Problem(f"{self.name} serves no dashboard: create it with dashboard=True")
-        return f"http://{self._way_to(found.http_port)}" + ("/status" if found.engine == Engine.DASK else "")
+        return f"http://{self._way_to(found.http_port)}{found.dashboard_path}"
 
     def get_client(self, **options: Any) -> Any:
         """Return a `distributed.Client` of a Dask cluster; waits until its scheduler runs.
@@ -205,8 +157,7 @@ class TaskCluster:
         Raises:
             Problem: the API server refused it.
         """
-        uid = self._uid or self._objects.get(self.name)["metadata"]["uid"]
-        self._uid = ""
+        uid, self._uid = self._uid or self._object()["metadata"]["uid"], ""
         self._objects.delete(self.name, uid)
 
     def __enter__(self) -> TaskCluster:
@@ -256,16 +207,6 @@ class TaskCluster:
             connection = self._connected
             self._forwards[port] = Forward(connection, lambda: (connection.namespace, self._coordinator().pod), port)
         return self._forwards[port].address
-
-    @property
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            raise Problem(f"{self.name} is not on a cluster yet: apply() it, or TaskCluster.attach({self.name!r})")
-        return self._connection
-
-    @property
-    def _objects(self) -> Objects:
-        return Objects(self._connected, CLUSTERS)
 
 
 class _NoCoordinator(Problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_api.kinds.constants import (
+from flowrun_api.constants import (
     API_VERSION,
     GROUP,
     LABEL_ATTEMPT,

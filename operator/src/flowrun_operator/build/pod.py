@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowrun_api.constants import MAIN_CONTAINER
 from flowrun_api.kinds.common import PodMetadata, PodOptions, PodSecurity, Resources, SecretKey
-from flowrun_api.kinds.constants import MAIN_CONTAINER
 from flowrun_operator.build.labels import with_users
 from flowrun_operator.build.merge import merged
 from flowrun_operator.build.template import as_object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrun_api.kinds.constants import GROUP, LABEL_CLUSTER, LABEL_ROLE, ROLE_COORDINATOR, ROLE_DRIVER
+from flowrun_api.constants import GROUP, LABEL_CLUSTER, LABEL_ROLE, ROLE_COORDINATOR, ROLE_DRIVER
 from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner, with_users
 

@@ -7,7 +7,6 @@ git is fetched by the driver alone, and workers get from it what it has fetched:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +55,7 @@ def source_parts(source: FlowSource | None, *, fetches: bool = False) -> SourceP
 
 def _git(git: GitSource) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """Return variables, volumes and mounts of the container that fetches the code."""
-    told = env(FLOWRUN_GIT=json.dumps({"url": git.url, "ref": git.ref, "path": git.path or ""}))
+    told = env(FLOWRUN_GIT=git.told)
     secret = git.credentials_secret
     if secret is None:
         return told, [], []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrun_api.constants import MAIN_CONTAINER
 from flowrun_api.kinds.common import PodOptions, Resources
-from flowrun_api.kinds.constants import MAIN_CONTAINER
 
 
 def as_object(value: Any) -> dict[str, Any]:

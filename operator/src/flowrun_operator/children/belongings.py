@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrun_api.constants import GROUP
 from flowrun_api.kinds.common import Engine, PrefectOptions, SecretKey
-from flowrun_api.kinds.constants import GROUP
 from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_api.kinds.naming import cluster_name, own_name
 from flowrun_operator.build.labels import labels, owner, with_users

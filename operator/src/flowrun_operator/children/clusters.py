@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrun_api.constants import API_VERSION, MANAGER
 from flowrun_api.contract import ClusterContract
 from flowrun_api.kinds.clusters import ClusterSpec
 from flowrun_api.kinds.common import FIRST_PORTS, Engine, Metadata, Resources
-from flowrun_api.kinds.constants import API_VERSION, MANAGER
 from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_api.kinds.naming import attempt_name, cluster_name
 from flowrun_api.kinds.taskcluster import FlowRunRef, ScaleDown, TaskCluster, TaskClusterSpec, TaskClusterWorkers

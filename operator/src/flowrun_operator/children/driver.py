@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flowrun_api.constants import LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_api.kinds.common import Resources
-from flowrun_api.kinds.constants import LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_api.kinds.naming import attempt_name
 from flowrun_operator.build.labels import labels, owner

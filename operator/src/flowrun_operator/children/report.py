@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrun_api.constants import MAIN_CONTAINER, ROLE_REPORT
 from flowrun_api.contract import idempotency_key
 from flowrun_api.kinds.common import PodOptions, Resources
-from flowrun_api.kinds.constants import MAIN_CONTAINER, ROLE_REPORT
 from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_api.kinds.naming import report_name
 from flowrun_operator.build.labels import labels, owner

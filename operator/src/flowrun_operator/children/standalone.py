@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flowrun_api.constants import ROLE_COORDINATOR
 from flowrun_api.contract import ClusterContract
 from flowrun_api.kinds.common import Engine, PodOptions, Resources
-from flowrun_api.kinds.constants import ROLE_COORDINATOR
 from flowrun_api.kinds.naming import coordinator_name
 from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner, with_users

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flowrun_api.kinds.constants import MANAGER
+from flowrun_api.constants import MANAGER
 from flowrun_operator.build.service import coordinator_service
 from flowrun_operator.decide.cluster_actions import explain_silent, next_look_s, worker_actions
 from flowrun_operator.decide.cluster_status import cluster_status, workers_ready

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from flowrun_api.constants import ROLE_WORKER
 from flowrun_api.kinds.common import ConditionStatus
-from flowrun_api.kinds.constants import ROLE_WORKER
 from flowrun_api.kinds.naming import worker_name
 from flowrun_api.kinds.taskcluster import TaskClusterStatus
 from flowrun_operator.build.labels import cluster_labels, selector

@@ -15,10 +15,10 @@ from datetime import datetime
 
 from flowrun_api.contract import ResultType
 from flowrun_api.kinds.common import Condition, ConditionStatus
+from flowrun_api.kinds.ends import CLASSES
 from flowrun_api.kinds.naming import report_name
 from flowrun_operator.children import report_job
 from flowrun_operator.decide.conditions import condition
-from flowrun_operator.decide.outcome import CLASSES
 from flowrun_operator.decide.plan import (
     EXPLAIN_AFTER_S,
     STOPPED,

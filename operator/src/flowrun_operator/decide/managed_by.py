@@ -5,7 +5,7 @@
 
 from datetime import datetime
 
-from flowrun_api.kinds.constants import MANAGER
+from flowrun_api.constants import MANAGER
 from flowrun_operator.decide.plan import Ignore, Verdict
 from flowrun_operator.model import RunView
 

@@ -9,17 +9,11 @@ process that exits with 0 on SIGTERM leaves a pod that Succeeded.
 from __future__ import annotations
 
 from flowrun_api.contract import Result, ResultType, parse_result
+from flowrun_api.kinds.ends import CLASSES
 from flowrun_api.kinds.flowrun import FailureClass, PrefectFlowRun
 from flowrun_operator.decide.plan import AttemptOutcome
 from flowrun_operator.model import AttemptView, PodFacts, Problem, Terminated
 
-# Ends that come from the flow or its user; every other one is the infrastructure's.
-CLASSES = {
-    "FlowFailed": FailureClass.FLOW,
-    "FlowLoadFailed": FailureClass.FLOW,
-    "FlowCancelled": FailureClass.USER,
-    "InvalidParameters": FailureClass.USER,
-}
 _PREEMPTED = {"PreemptionByScheduler", "WorkloadEvictedDueToPreempted"}
 # A node that came back does not know how the containers ended that it had lost.
 _UNKNOWN_ENDS = {"Unknown", "ContainerStatusUnknown", "NodeLost"}

@@ -6,14 +6,13 @@ inside the driver). The successor waits until its predecessor's driver has ended
 
 from datetime import datetime, timedelta
 
+from flowrun_api.kinds.ends import BACKOFF_S
 from flowrun_api.kinds.flowrun import AttemptStatus
 from flowrun_operator.decide.fencing import fenced, not_ended
 from flowrun_operator.decide.informed import patience_s
 from flowrun_operator.decide.outcome import attempt_outcome, place
 from flowrun_operator.decide.plan import STOPPED, CloseAttempt, Finish, Hold, StartAttempt, Verdict
 from flowrun_operator.model import AttemptView, RunView
-
-_BACKOFF_S = (0, 5, 15, 30, 60)
 
 
 def retry(view: RunView, now: datetime) -> Verdict:
@@ -50,7 +49,7 @@ def _resume(view: RunView, current: AttemptView, now: datetime) -> Verdict:
 
 def _succeed(view: RunView, failed: AttemptStatus, failures: int, now: datetime) -> Verdict:
     """Start the successor of an attempt that was closed."""
-    backoff_s = _BACKOFF_S[min(failures - 1, len(_BACKOFF_S) - 1)]
+    backoff_s = BACKOFF_S[min(failures - 1, len(BACKOFF_S) - 1)]
     not_before = (failed.completion_time or now) + timedelta(seconds=backoff_s)
     wait_s = max(0.0, (not_before - now).total_seconds(), patience_s(view, now))
     return fenced(view, StartAttempt(failed.number + 1, wait_s=wait_s, failed=failed.reason))

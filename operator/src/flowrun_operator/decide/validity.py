@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from flowrun_api.contract import PARAMETERS_LIMIT_BYTES, ResultType
+from flowrun_api.constants import PARAMETERS_LIMIT_BYTES
+from flowrun_api.contract import ResultType
 from flowrun_api.kinds.flowrun import FailureClass
 from flowrun_api.kinds.naming import attempt_name
 from flowrun_operator.children import parameters_json

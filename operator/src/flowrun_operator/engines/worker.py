@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowrun_api.kinds.constants import ROLE_WORKER
+from flowrun_api.constants import ROLE_WORKER
 from flowrun_api.kinds.naming import worker_name
 from flowrun_api.kinds.taskcluster import TaskCluster
 from flowrun_operator.build.labels import cluster_labels, owner

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import aiohttp
 
+from flowrun_api.constants import OVERDUE_S, ROLE_DRIVER, ROLE_WORKER
 from flowrun_api.contract import idempotency_key
-from flowrun_api.kinds.constants import OVERDUE_S, ROLE_DRIVER, ROLE_WORKER
 from flowrun_operator.build.labels import labels, selector
 from flowrun_operator.build.secrets import KEY_IN_SECRET, TOKEN_IN_SECRET
 from flowrun_operator.decide.plan import (

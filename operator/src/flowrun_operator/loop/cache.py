@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from flowrun_api.kinds.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
+from flowrun_api.constants import LABEL_ROLE, LABEL_RUN_UID, ROLE_DRIVER
 from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.loop.refusals import Refusals
 from flowrun_operator.model import Problem

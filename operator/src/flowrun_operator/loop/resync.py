@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from flowrun_api.kinds.constants import LABEL_MANAGED_BY, MANAGER
+from flowrun_api.constants import LABEL_MANAGED_BY, MANAGER
 from flowrun_operator import metrics
 from flowrun_operator.kube.client import KubeClient
 from flowrun_operator.kube.errors import ApiError

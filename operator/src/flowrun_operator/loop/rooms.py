@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flowrun_api.kinds.constants import MANAGER
+from flowrun_api.constants import MANAGER
 from flowrun_operator.build.quantities import value
 from flowrun_operator.decide.room import QUEUED, RESOURCES
 from flowrun_operator.loop.cache import Cache

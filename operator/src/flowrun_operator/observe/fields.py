@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flowrun_api.kinds.constants import LABEL_ATTEMPT, LABEL_RUN, LABEL_STANDALONE
+from flowrun_api.constants import LABEL_ATTEMPT, LABEL_RUN, LABEL_STANDALONE
 
 Raw = dict[str, Any]
 

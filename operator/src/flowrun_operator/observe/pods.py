@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrun_api.kinds.constants import MAIN_CONTAINER, OVERDUE_S
+from flowrun_api.constants import MAIN_CONTAINER, OVERDUE_S
 from flowrun_operator.model import PodFacts, Problem, Terminated
 from flowrun_operator.observe.fields import Raw, at, condition, time_at
 

@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from flowrun_api.contract import VERSION_MISMATCH, parse_last_words
-from flowrun_api.kinds.common import Engine
-from flowrun_api.kinds.constants import (
+from flowrun_api.constants import (
     LABEL_ATTEMPT,
     LABEL_CLUSTER,
     LABEL_ROLE,
@@ -18,6 +16,8 @@ from flowrun_api.kinds.constants import (
     ROLE_REPORT,
     ROLE_WORKER,
 )
+from flowrun_api.contract import VERSION_MISMATCH, parse_last_words
+from flowrun_api.kinds.common import Engine
 from flowrun_api.kinds.flowrun import FlowRun, PrefectFlowRun
 from flowrun_api.kinds.naming import worker_index
 from flowrun_api.kinds.taskcluster import TaskCluster

@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from flowrun_api.kinds.constants import LABEL_ATTEMPT
+from flowrun_api.constants import LABEL_ATTEMPT
 from flowrun_api.kinds.flowrun import PrefectFlowRun
 from flowrun_operator.prefect_api.end_event import PAGE, end_event
 

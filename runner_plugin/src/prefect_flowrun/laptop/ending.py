@@ -12,10 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from flowrun_api.contract import Reason, Result, ResultType
+from flowrun_api.kinds.ends import CLASSES
 
-# Ends that come from the flow or its user; every other one is the infrastructure's, and may be tried again.
-FINAL_REASONS = {Reason.FLOW_FAILED, Reason.FLOW_LOAD_FAILED, Reason.FLOW_CANCELLED, Reason.INVALID_PARAMETERS}
-BACKOFF_S = (0, 5, 15, 30, 60)
 _SAID = 500
 
 
@@ -86,7 +84,7 @@ def of_driver(result_file: Path, pid: int, code: int) -> Ending:
         result = Result.model_validate_json(result_file.read_bytes())
     except (OSError, ValidationError):
         return _killed(pid, code)
-    may_do_better = result.type in {ResultType.CRASHED, ResultType.FAILED} and result.reason not in FINAL_REASONS
+    may_do_better = result.type in {ResultType.CRASHED, ResultType.FAILED} and result.reason not in CLASSES
     message = result.message
     if may_do_better:
         message = f"{message[:_SAID]} (process {pid}, exit code {code})"

@@ -18,6 +18,7 @@ import httpx
 
 from flowrun_api.contract import ClusterContract, ResultType
 from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.ends import BACKOFF_S
 from flowrun_api.kinds.flowrun import FlowRunSpec
 from prefect_flowrun.laptop import commands, ending, ports, prefect_server
 from prefect_flowrun.laptop.commands import Identity, Place
@@ -161,7 +162,7 @@ class LaptopRun:
                 return ended
             self._after = f" after attempt {who.attempt} failed: {ended.reason}"
             self._waits_for = f"attempt {who.attempt + 1} starts{self._after}"
-            pause_s = ending.BACKOFF_S[min(who.attempt, len(ending.BACKOFF_S)) - 1]
+            pause_s = BACKOFF_S[min(who.attempt, len(BACKOFF_S)) - 1]
             if (stopped := self._sleep(pause_s, ended.reason)) is not None:
                 self._report(who, stopped.type.value, stopped.message)
                 return stopped

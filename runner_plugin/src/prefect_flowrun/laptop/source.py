@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -56,8 +55,7 @@ def _check_out(git: GitSource, work: Path, credentials_file: str | None) -> None
     if git.credentials_secret is not None and credentials_file is None:
         name = environment.GIT_CREDENTIALS_FILE
         raise CannotRun(f"credentialsSecret is on the cluster: set {name} to a file with a token, or USER:TOKEN")
-    told = json.dumps({"url": git.url, "ref": git.ref, "path": git.path or ""})
     try:
-        git_checkout.fill(told, credentials_file, work)
+        git_checkout.fill(git.told, credentials_file, work)
     except (SourceError, SourceUnreachableError) as error:
         raise CannotRun(str(error)) from None

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flowrun_api.contract import Activation
 from flowrun_api.kinds.clusters import ClusterSpec
+from flowrun_api.kinds.faults import faults
 from flowrun_api.kinds.flowrun import FlowRunSpec
 from prefect_flowrun.engines.packages import is_installed
 from prefect_flowrun.laptop.problem import CannotRun
@@ -31,8 +32,7 @@ def read(flow_run: Raw) -> FlowRunSpec:
     try:
         spec = FlowRunSpec.model_validate(flow_run.get("spec"))
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        raise CannotRun(_listed([_explain(problem) for problem in problems])) from None
+        raise CannotRun(_listed(faults(error, "spec"))) from None
     if broken := list(_broken_rules(spec)):
         raise CannotRun(_listed(broken))
     for engine in {cluster.engine for cluster in spec.clusters}:
@@ -101,11 +101,6 @@ def variables(entries: Sequence[Raw] | None, own: Mapping[str, str] = os.environ
         else:
             raise CannotRun(f"env {name} comes from the cluster (valueFrom): set it in your shell for a run here")
     return found
-
-
-def _explain(problem: Mapping[str, Any]) -> str:
-    where = "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
-    return f"{where}: {problem['msg']}"
 
 
 def _listed(problems: list[str]) -> str:

@@ -10,9 +10,9 @@ import pytest
 from flowrun_api.kinds.flowrun import FlowRun
 from flowrun_operator.children.clusters import contracts
 from flowrun_operator.decide.outcome import CLASSES
-from flowrun_operator.decide.retry import _BACKOFF_S
+from flowrun_operator.decide.retry import BACKOFF_S
 from flowrun_operator.model import Defaults
-from prefect_flowrun.laptop import commands, ending, spec
+from prefect_flowrun.laptop import commands, ending, run, spec
 from prefect_flowrun.laptop.problem import CannotRun
 
 DASK = {"name": "default", "engine": "Dask"}
@@ -51,8 +51,8 @@ def test_as_many_workers_start_as_on_a_cluster(cluster: dict[str, Any]) -> None:
 
 
 def test_the_same_reasons_are_final_and_others_are_tried_again_as_late() -> None:
-    assert {str(reason) for reason in ending.FINAL_REASONS} == set(CLASSES)
-    assert ending.BACKOFF_S == _BACKOFF_S
+    assert {str(reason) for reason in ending.CLASSES} == set(CLASSES)
+    assert run.BACKOFF_S == BACKOFF_S
 
 
 @pytest.mark.parametrize(

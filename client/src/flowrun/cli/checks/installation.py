@@ -7,9 +7,9 @@ from typing import Any
 
 from flowrun.cli.checks.finding import Finding, bad, note, ok
 from flowrun.kube.connection import Connection, asking
-from flowrun.kube.installation import Operator, operators
-from flowrun.kube.kinds import CLUSTERS, GROUP, RUNS, VERSION
+from flowrun.kube.installation import Operator
 from flowrun.problem import Problem
+from flowrun_api.constants import API_VERSION, CLUSTERS, GROUP, RUNS
 
 Raw = dict[str, Any]
 
@@ -39,27 +39,23 @@ def api(connection: Connection) -> Iterator[Finding]:
     yield ok(f"the cluster answers: Kubernetes {version['gitVersion']}")
     try:
         with asking("look for the CRDs"):
-            found = connection.request("GET", f"/apis/{GROUP}/{VERSION}")
+            found = connection.request("GET", f"/apis/{API_VERSION}")
         missing = {RUNS, CLUSTERS} - {item["name"] for item in found["resources"]}
     except Problem:
         missing = {RUNS, CLUSTERS}
     if missing:
         yield bad(f"the CRDs of {', '.join(sorted(missing))} are missing", f"install the chart: {_INSTALL}")
     else:
-        yield ok(f"the CRDs are there: {GROUP}/{VERSION}")
+        yield ok(f"the CRDs are there: {API_VERSION}")
 
 
-def operator(connection: Connection, own_version: str) -> Iterator[Finding]:
-    """Look for the operator and its version.
+def operator(found: list[Operator], own_version: str) -> Iterator[Finding]:
+    """Look at the operator and its version.
 
     Args:
-        connection: to the cluster.
+        found: the operators of the cluster.
         own_version: of this command.
-
-    Raises:
-        Problem: the cluster does not tell.
     """
-    found = operators(connection)
     if not found:
         yield bad("there is no operator", f"install the chart: {_INSTALL}")
     for each in found:
@@ -122,7 +118,7 @@ def quotas(connection: Connection) -> Iterator[Finding]:
 def taken(connection: Connection) -> Iterator[Finding]:
     """Look whether a run would be taken: a policy or a webhook of the cluster may refuse it."""
     manifest: Raw = {
-        "apiVersion": f"{GROUP}/{VERSION}",
+        "apiVersion": API_VERSION,
         "kind": "FlowRun",
         "metadata": {"name": "flowrun-doctor"},
         "spec": {"flow": {"entrypoint": "flow.py:flow"}, "clusters": [{"name": "default", "engine": "Dask"}]},
@@ -134,14 +130,6 @@ def taken(connection: Connection) -> Iterator[Finding]:
         yield ok("a run would be taken")
     except Problem as problem:
         yield bad(str(problem))
-
-
-def prefect_of(connection: Connection) -> Operator | None:
-    """Return an operator that knows a Prefect API, None without one or where it can't be seen."""
-    try:
-        return next((each for each in operators(connection) if each.prefect_api_url), None)
-    except Problem:
-        return None
 
 
 def _part(used: str, hard: str) -> float:

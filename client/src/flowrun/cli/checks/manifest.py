@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,8 +81,6 @@ def _lay_out(config_map: Raw, folder: Path) -> None:
 
 def sizes(found: Manifests) -> Iterator[Finding]:
     """Look whether the API server can hold each of the objects."""
-    import json  # noqa: PLC0415 - beside the one use
-
     for item in [*found.others, found.flow_run]:
         size = len(json.dumps(item, default=str))
         if size > _OBJECT_BYTES:

@@ -11,9 +11,9 @@ from typing import Any
 from flowrun.cli.checks.finding import Finding, bad, note, ok
 from flowrun.kube import container_state
 from flowrun.kube.connection import Connection, asking
-from flowrun.kube.kinds import MAIN_CONTAINER
 from flowrun.kube.pods import Pods
 from flowrun.problem import Problem
+from flowrun_api.constants import MAIN_CONTAINER
 
 Raw = dict[str, Any]
 

@@ -10,7 +10,7 @@ import typer
 from flowrun.cli.app import EXIT_PROBLEM, Context, Kubeconfig, Namespace, command, connect, say
 from flowrun.cli.checks import manifest
 from flowrun.cli.checks.finding import Finding, bad, note, problem_as_note, told
-from flowrun.cli.commands.start import add_code, read_run
+from flowrun.cli.commands.start import Parameters, add_code, read_run
 from flowrun.cli.files import manifests
 from flowrun.cli.files.flow_file import Options
 from flowrun.problem import Problem
@@ -20,7 +20,7 @@ from flowrun.version import __version__
 @command
 def lint(
     file: Annotated[str, typer.Argument(help="Manifest with one FlowRun (- is standard input), or file.py:flow.")],
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="Flow parameter, NAME=VALUE.")] = None,
+    param: Parameters = None,
     offline: Annotated[bool, typer.Option("--offline", help="Without asking a cluster.")] = False,
     namespace: Namespace = None,
     context: Context = None,
@@ -62,14 +62,21 @@ def doctor(
     connection = connect(kubeconfig, context, namespace)
     from flowrun.cli.checks import installation  # noqa: PLC0415 - costs Kubernetes' client
     from flowrun.cli.checks.probe_pod import prefect_from_a_pod  # noqa: PLC0415
+    from flowrun.kube.installation import Operator, operators  # noqa: PLC0415
+
+    there: list[Operator] = []
+
+    def look_for_operators() -> Iterator[Finding]:
+        there.extend(operators(connection))
+        return installation.operator(there, __version__)
 
     def findings() -> Iterator[Finding]:
         yield from installation.api(connection)
-        yield from problem_as_note(lambda: installation.operator(connection, __version__), "the operator")
+        yield from problem_as_note(look_for_operators, "the operator")
         yield from problem_as_note(lambda: installation.rights(connection), "your rights")
         yield from problem_as_note(lambda: installation.quotas(connection), "quotas")
         yield from installation.taken(connection)
-        operator = installation.prefect_of(connection)
+        operator = next((each for each in there if each.prefect_api_url), None)
         if operator is None:
             return
         if not pod:

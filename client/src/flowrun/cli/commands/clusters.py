@@ -142,7 +142,7 @@ def delete(
 def _clusters(kubeconfig: str | None, context: str | None, namespace: str | None) -> Objects:
     connection = connect(kubeconfig, context, namespace)
     from flowrun.kube.custom_objects import Objects  # noqa: PLC0415
-    from flowrun.kube.kinds import CLUSTERS  # noqa: PLC0415 - costs Kubernetes' client
+    from flowrun_api.constants import CLUSTERS  # noqa: PLC0415 - costs Kubernetes' client
 
     return Objects(connection, CLUSTERS)
 

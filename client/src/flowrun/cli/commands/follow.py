@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,11 @@ from flowrun.cli.show.table import seconds
 from flowrun.kube import conditions
 from flowrun.kube.container_state import Chosen
 from flowrun.problem import Gone, Problem, Unreachable
+
+if TYPE_CHECKING:
+    from flowrun.cli.following.interrupts import Interrupts
+    from flowrun.kube.connection import Connection
+    from flowrun.kube.runs import Runs
 
 Raw = dict[str, Any]
 
@@ -35,14 +40,31 @@ def watch(
     Ends as `flowrun run` does.
     """
     connection = connect(kubeconfig, context, namespace)
-    from flowrun.kube.pods import Pods  # noqa: PLC0415 - costs Kubernetes' client
-    from flowrun.kube.runs import Runs  # noqa: PLC0415
+    from flowrun.kube.runs import Runs  # noqa: PLC0415 - costs Kubernetes' client
 
     runs = Runs(connection)
     with caught() as interrupts:
         found = runs.get(name)
-        log = DriverLog(Pods(connection), found["metadata"]["uid"], say, everything=everything)
-        return Follower(runs, found, log, out, interrupts, cancels=False).until_end()
+        return follow_run(connection, runs, found, interrupts, everything=everything, cancels=False)
+
+
+def follow_run(
+    connection: Connection, runs: Runs, run: Raw, interrupts: Interrupts, *, everything: bool, cancels: bool
+) -> int:
+    """Follow a run to its end, with its driver's lines, and return the exit code.
+
+    Args:
+        connection: to the cluster.
+        runs: of the cluster.
+        run: the FlowRun.
+        interrupts: Ctrl-C.
+        everything: the lines of schedulers and heads too.
+        cancels: Ctrl-C cancels the run; else it only ends the command.
+    """
+    from flowrun.kube.pods import Pods  # noqa: PLC0415 - costs Kubernetes' client
+
+    log = DriverLog(Pods(connection), run["metadata"]["uid"], say, everything=everything)
+    return Follower(runs, run, log, out, interrupts, cancels=cancels).until_end()
 
 
 @command

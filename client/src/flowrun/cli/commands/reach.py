@@ -44,8 +44,8 @@ def dashboard(
         field = "clusters[].dashboard" if found.cluster != name else "dashboard"
         raise Problem(f"cluster {found.cluster} of {name} serves no dashboard: set spec.{field}: true")
     forward = Forward(connection, lambda: (connection.namespace, find().pod), found.http_port, port)
-    path = "/status" if found.engine == "Dask" else ""
-    say(f"dashboard of {found.cluster} ({found.engine}): http://{forward.address}{path} (Ctrl-C ends the way)")
+    page = f"http://{forward.address}{found.dashboard_path}"
+    say(f"dashboard of {found.cluster} ({found.engine}): {page} (Ctrl-C ends the way)")
     if found.token is not None:
         secret, key = found.token
         show = f"kubectl -n {connection.namespace} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d"

@@ -22,10 +22,10 @@ from flowrun.cli.app import (
     out,
     say,
 )
+from flowrun.cli.commands.follow import follow_run
 from flowrun.cli.files import code_folder, flow_file, manifests, parameters
 from flowrun.cli.files import rerun as rerun_
 from flowrun.cli.files.flow_file import FlowFile, Options
-from flowrun.cli.following.driver_log import DriverLog
 from flowrun.cli.following.follower import Follower
 from flowrun.cli.following.interrupts import caught
 from flowrun.cli.show import view
@@ -145,10 +145,7 @@ def _follow(
     say(f"{view.kind_and_name(created)} created")
     if detach and not interrupts.asked:
         return 0
-    from flowrun.kube.pods import Pods  # noqa: PLC0415 - costs Kubernetes' client
-
-    log = DriverLog(Pods(connection), created["metadata"]["uid"], say, everything=everything)
-    return Follower(runs, created, log, out, interrupts, cancels=True).until_end()
+    return follow_run(connection, runs, created, interrupts, everything=everything, cancels=True)
 
 
 def read_run(

@@ -49,8 +49,9 @@ def report(
 def _entries(connection: Connection, run: Raw, *, logs: bool) -> Iterator[tuple[str, str]]:
     from flowrun.cli.checks import installation  # noqa: PLC0415 - costs Kubernetes' client
     from flowrun.kube.custom_objects import Objects  # noqa: PLC0415
-    from flowrun.kube.kinds import CLUSTERS, LABEL_RUN  # noqa: PLC0415
+    from flowrun.kube.installation import operators  # noqa: PLC0415
     from flowrun.kube.pods import Pods  # noqa: PLC0415
+    from flowrun_api.constants import CLUSTERS, LABEL_RUN  # noqa: PLC0415
 
     pods = Pods(connection)
     yield "flowrun.yaml", _yaml([run])
@@ -60,7 +61,7 @@ def _entries(connection: Connection, run: Raw, *, logs: bool) -> Iterator[tuple[
     yield "events.yaml", _told(lambda: pods.events(run["metadata"]["name"]))
     found = [
         *problem_as_note(lambda: installation.api(connection), "the cluster"),
-        *problem_as_note(lambda: installation.operator(connection, __version__), "the operator"),
+        *problem_as_note(lambda: installation.operator(operators(connection), __version__), "the operator"),
         *problem_as_note(lambda: installation.quotas(connection), "quotas"),
     ]
     about = [f"flowrun {__version__}, Python {platform.python_version()}, {platform.system()}", *map(str, found)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrun.problem import Problem
+from flowrun_api.constants import API_VERSION
 
 Raw = dict[str, Any]
 
@@ -70,4 +71,4 @@ def manifest(
     spec |= {"image": image} if image else {}
     spec |= {"idleSeconds": idle_s} if idle_s else {}
     spec |= {"dashboard": True} if dashboard else {}
-    return {"apiVersion": "flowrun.dev/v1alpha1", "kind": "TaskCluster", "metadata": {"name": name}, "spec": spec}
+    return {"apiVersion": API_VERSION, "kind": "TaskCluster", "metadata": {"name": name}, "spec": spec}

@@ -13,6 +13,7 @@ from typing import Any
 from flowrun.cli.files.cluster_file import Workers, engine_of
 from flowrun.cli.files.manifests import Manifests
 from flowrun.problem import Problem
+from flowrun_api.constants import API_VERSION
 
 Raw = dict[str, Any]
 
@@ -91,7 +92,7 @@ def manifest(flow: FlowFile, options: Options) -> Manifests:
     spec["clusters"] = _clusters(options)
     return Manifests(
         {
-            "apiVersion": "flowrun.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "FlowRun",
             # A name of its own, and not the API server's choice: the code's ConfigMap is called after it.
             "metadata": {"name": f"{base}-{secrets.token_hex(3)}"},

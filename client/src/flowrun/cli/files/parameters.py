@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flowrun.problem import Problem
+from flowrun_api.constants import PARAMETERS_LIMIT_BYTES
 
 Raw = dict[str, Any]
 
-# `flowrun_api.contract` has the same, and a start with pydantic would be a slow one.
-LIMIT_BYTES = 512 * 2**10
 # The API server makes a number with a fraction of every other one, and rounds it.
 _INTEGERS = range(-(2**63), 2**63)
 
@@ -52,9 +51,10 @@ def check(flow_run: Raw) -> None:
         if problem := _problem(value):
             raise Problem(f"{where}: {problem}")
     size = len(json.dumps(given, separators=(",", ":")))
-    if size > LIMIT_BYTES:
+    if size > PARAMETERS_LIMIT_BYTES:
         raise Problem(
-            f"spec.flow.parameters has {-(-size // 2**10)} KiB as JSON, the limit is {LIMIT_BYTES // 2**10} KiB: "
+            f"spec.flow.parameters has {-(-size // 2**10)} KiB as JSON, "
+            f"the limit is {PARAMETERS_LIMIT_BYTES // 2**10} KiB: "
             "put large values where the flow can read them, and give it the place"
         )
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 from flowrun.cli.show.view import is_of_a_coordinator
 from flowrun.kube.container_state import label, short_name
 from flowrun.problem import Problem
+from flowrun_api.constants import ROLE_DRIVER
 
 Raw = dict[str, Any]
 
@@ -34,7 +35,7 @@ class Lines:
         """Print a line of a pod."""
         if self._prefixed:
             self._say(f"[{short_name(pod, self._run)}] {line}")
-        elif self._everything or label(pod, "role") != "driver" or not is_of_a_coordinator(line):
+        elif self._everything or label(pod, "role") != ROLE_DRIVER or not is_of_a_coordinator(line):
             self._say(line)
 
     def __enter__(self) -> Lines:

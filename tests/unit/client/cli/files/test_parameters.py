@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowrun.cli.files import manifests, parameters
 from flowrun.problem import Problem
-from flowrun_api import contract
+from flowrun_api import constants
 
 RUN = "apiVersion: flowrun.dev/v1alpha1\nkind: FlowRun\nmetadata: {name: etl}\nspec: {flow: {entrypoint: 'f.py:f'}}\n"
 JSON = st.recursive(
@@ -97,7 +97,7 @@ def test_what_the_api_server_refuses_is_left_to_it(spec: Any) -> None:
 
 
 def test_the_limit_is_that_of_the_contract() -> None:
-    assert parameters.LIMIT_BYTES == contract.PARAMETERS_LIMIT_BYTES
+    assert parameters.PARAMETERS_LIMIT_BYTES == constants.PARAMETERS_LIMIT_BYTES
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Names that appear in objects: group, labels, condition types. One word per thing."""
+"""Names that appear in objects: group, kinds, labels; and bounds. One word per thing. Imports nothing."""
 
 GROUP = "flowrun.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
+RUNS, CLUSTERS = "flowruns", "taskclusters"
 
 MANAGER = "flowrun-operator"
 
@@ -31,3 +32,6 @@ OVERDUE_S = 1
 MAX_RUN_NAME = 40
 MAX_CLUSTER_NAME = 15
 MAX_REPLICAS = 1000
+
+# Of the flow's parameters as compact JSON in ASCII. Prefect's server stores no more by default.
+PARAMETERS_LIMIT_BYTES = 512 * 2**10
